@@ -1,0 +1,357 @@
+"""Source contracts: what is captured from each delivery, from which header, with which type and rules.
+
+A contract is one file of the Open Data Contract Standard (v3). The default contracts (``contracts/``) are
+also the vocabulary of the mart: the tables there are, their columns, types, keys and allowed values. Another
+retailer's contracts map other headers, or SQL expressions over them, to those same columns.
+
+Extraction, the quality gate, the dbt sources and the register of personal data are all derived from here.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from orchestration.settings import DEFAULT_CONTRACTS_DIR
+
+Mode = Literal["full", "changes", "append"]
+Severity = Literal["error", "warning"]
+
+SQL_TYPES = {
+    "string": "varchar",
+    "integer": "bigint",
+    "number": "decimal(18,4)",
+    "date": "date",
+    "timestamp": "timestamp",
+    "boolean": "boolean",
+}
+FORMATS = ("csv", "jsonl", "parquet")
+#: Columns that extraction adds to each row, usable in expressions and rules.
+TECHNICAL_COLUMNS = {"_delivery_date": "date", "_file": "varchar", "_row": "bigint"}
+
+
+class ContractError(ValueError):
+    """A contract cannot be used; the message names the file and says what to change."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of one row: ``violation`` is SQL that is true where the rule is broken."""
+
+    name: str
+    violation: str
+    sentence: str
+    severity: Severity = "error"
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One captured column: our name and type, and where its value comes from.
+
+    ``header`` is the source's name, ``expression`` SQL over the source's names; neither means that the
+    retailer does not have it, and it stays null.
+    """
+
+    name: str
+    logical_type: str
+    sql_type: str
+    description: str
+    classification: str
+    header: str | None = None
+    expression: str | None = None
+    format: str | None = None
+    required: bool = False
+    key_position: int | None = None
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def captured(self) -> bool:
+        """Whether this retailer delivers the column."""
+        return self.header is not None or self.expression is not None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The contract of one table with one retailer."""
+
+    table: str
+    version: str
+    file: Path
+    description: str
+    purpose: str
+    legal_basis: str
+    retention: str
+    path: str
+    format: str
+    delimiter: str
+    quote: str
+    encoding: str
+    timezone: str
+    decimal_sign: str
+    null_text: str | None
+    mode: Mode
+    required: bool
+    tolerated_share: float
+    tolerated_rows: int
+    prices_include_tax: bool
+    delivery_date: date | None
+    source: str
+    columns: tuple[Column, ...]
+    row_rules: tuple[Rule, ...]
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """Names of the primary key's columns, in order."""
+        keyed = [c for c in self.columns if c.key_position is not None]
+        return tuple(c.name for c in sorted(keyed, key=lambda c: c.key_position or 0))
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule of a row, columns first; a rule's index is its bit in ``_violations``."""
+        return (*(r for c in self.columns if c.captured for r in c.rules), *self.row_rules)
+
+    def tolerates(self, rows_read: int, bad_rows: int) -> bool:
+        """Whether ``bad_rows`` of ``rows_read`` is within the declared share."""
+        return bad_rows <= max(self.tolerated_share * rows_read, self.tolerated_rows)
+
+
+def quote_name(name: str) -> str:
+    """An SQL identifier, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(value: object) -> str:
+    """An SQL string literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _custom(node: Any) -> dict[str, Any]:
+    return {str(p.property): p.value for p in (node.customProperties or [])}
+
+
+def _literal(value: Any, sql_type: str) -> str:
+    return f"cast({quote_text(value)} as {sql_type})"
+
+
+_BOUNDS = {
+    "minimum": ("<", "must not be below {}"),
+    "maximum": (">", "must not be above {}"),
+    "exclusiveMinimum": ("<=", "must be above {}"),
+    "exclusiveMaximum": (">=", "must be below {}"),
+}
+
+
+def _column_rules(
+    name: str, sql_type: str, *, required: bool, options: dict[str, Any], allowed: list[str], severity: Severity
+) -> tuple[Rule, ...]:
+    """The rules that a property declares. ``{raw}`` in a type rule is the source's text of the column."""
+    column = quote_name(name)
+    rules = [Rule(f"{name}_type", "{type_violation}", f"{name} must be a {sql_type}", "error", name)]
+    if required:
+        rules.append(Rule(f"{name}_required", f"{{missing}}", f"{name} must be given", "error", name))
+    if allowed:
+        values = ", ".join(quote_text(v) for v in allowed)
+        rules.append(
+            Rule(f"{name}_allowed", f"{column} not in ({values})", f"{name} must be one of {', '.join(allowed)}", severity, name)
+        )
+    for option, (operator, sentence) in _BOUNDS.items():
+        if option in options:
+            value = options[option]
+            rules.append(
+                Rule(
+                    f"{name}_{'minimum' if 'inimum' in option else 'maximum'}",
+                    f"{column} {operator} {_literal(value, sql_type)}",
+                    f"{name} {sentence.format(value)}",
+                    severity,
+                    name,
+                )
+            )
+    if "pattern" in options:
+        violation = f"not regexp_full_match({column}, {quote_text(options['pattern'])})"
+        rules.append(Rule(f"{name}_pattern", violation, f"{name} must look like {options['pattern']}", severity, name))
+    if "maxLength" in options:
+        limit = int(options["maxLength"])
+        rules.append(Rule(f"{name}_length", f"length({column}) > {limit}", f"{name} must not be longer than {limit}", severity, name))
+    return tuple(rules)
+
+
+_PROPERTY_OPTIONS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "maxLength", "format"}
+
+
+def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
+    """One property of a contract; ``base`` is the mart's own definition of the column, where it exists."""
+    name, custom = str(prop.name), _custom(prop)
+    logical_type = prop.logicalType or (base.logical_type if base else None)
+    if logical_type not in SQL_TYPES:
+        raise ContractError(f"{file}: column '{name}' has logicalType '{logical_type}'; use one of {', '.join(SQL_TYPES)}")
+    if base is not None and logical_type != base.logical_type:
+        raise ContractError(f"{file}: column '{name}' is a {base.logical_type} in the mart, not a {logical_type}")
+    options = dict(prop.logicalTypeOptions or {})
+    unknown = set(options) - _PROPERTY_OPTIONS
+    if unknown:
+        raise ContractError(f"{file}: column '{name}' has unknown logicalTypeOptions {', '.join(sorted(unknown))}")
+    sql_type = base.sql_type if base else (prop.physicalType or SQL_TYPES[logical_type])
+    expression = custom.get("expression")
+    captured = custom.get("captured", True)
+    header = prop.physicalName if captured and expression is None else None
+    if captured and expression is None and header is None:
+        raise ContractError(f"{file}: column '{name}' names neither physicalName nor an expression; leave it out if it is not delivered")
+    required = bool(prop.required) or bool(base and base.required)
+    allowed = [str(v.value) for v in (prop.enum or [])] or [
+        v for r in (base.rules if base else ()) if r.name == f"{name}_allowed" for v in _allowed_values(r)
+    ]
+    severity = cast(Severity, custom.get("severity", "error"))
+    if severity not in ("error", "warning"):
+        raise ContractError(f"{file}: column '{name}' has severity '{severity}'; use error or warning")
+    return Column(
+        name=name,
+        logical_type=logical_type,
+        sql_type=sql_type,
+        description=prop.description or (base.description if base else ""),
+        classification=prop.classification or (base.classification if base else "internal"),
+        header=header,
+        expression=expression,
+        format=options.get("format"),
+        required=required,
+        key_position=base.key_position if base else (prop.primaryKeyPosition if prop.primaryKey else None),
+        rules=_column_rules(name, sql_type, required=required, options=options, allowed=allowed, severity=severity),
+    )
+
+
+def _allowed_values(rule: Rule) -> list[str]:
+    return [v.replace("''", "'") for v in re.findall(r"'((?:[^']|'')*)'", rule.violation)]
+
+
+def _row_rule(quality: Any, file: Path) -> Rule:
+    if quality.type != "custom" or quality.engine != "duckdb" or not isinstance(quality.implementation, str):
+        raise ContractError(f"{file}: rule '{quality.name}' must have type custom, engine duckdb and an SQL condition as implementation")
+    return Rule(
+        name=str(quality.name),
+        violation=f"({quality.implementation}) is false",
+        sentence=str(quality.description or quality.implementation),
+        severity="warning" if quality.severity == "warning" else "error",
+    )
+
+
+def _read(file: Path) -> Any:
+    from open_data_contract_standard.model import OpenDataContractStandard
+
+    try:
+        return OpenDataContractStandard.from_file(str(file))
+    except Exception as error:  # the package raises YAML, pydantic and OS errors alike
+        raise ContractError(f"{file}: is not an Open Data Contract: {error}") from error
+
+
+def load_contract(file: Path, base: Contract | None = None) -> Contract:
+    """Read one contract file; ``base`` is the default contract of the same table (None: this is it)."""
+    document = _read(file)
+    if not document.schema_ or len(document.schema_) != 1 or not document.servers or len(document.servers) != 1:
+        raise ContractError(f"{file}: a contract has exactly one server and one schema object")
+    schema, server = document.schema_[0], document.servers[0]
+    table = str(schema.name)
+    custom, access = _custom(schema), _custom(server)
+    if server.format not in FORMATS:
+        raise ContractError(f"{file}: format '{server.format}' is unknown; use one of {', '.join(FORMATS)}")
+    mode = custom.get("deliveryMode", base.mode if base else None)
+    if mode not in ("full", "changes", "append"):
+        raise ContractError(f"{file}: deliveryMode must be full, changes or append")
+    if not server.path:
+        raise ContractError(f"{file}: the server names no path")
+    fixed_day = custom.get("deliveryDate")
+    if ("{date" in server.path) == bool(fixed_day):
+        raise ContractError(f"{file}: give either {{date}} in the server's path or one deliveryDate for the whole file")
+    bases = {c.name: c for c in base.columns} if base else {}
+    given: dict[str, Column] = {}
+    for prop in schema.properties or []:
+        if base is not None and prop.name not in bases:
+            raise ContractError(f"{file}: '{prop.name}' is no column of {table}.{_suggest(str(prop.name), bases)}")
+        given[str(prop.name)] = _parse_column(prop, file, bases.get(str(prop.name)))
+    columns = [given.get(n, replace(c, header=None, expression=None)) for n, c in bases.items()] if base else list(given.values())
+    missing = [c.name for c in columns if c.required and not c.captured]
+    if missing:
+        raise ContractError(f"{file}: {table} needs {', '.join(missing)}: name the header (physicalName) or an expression")
+    return Contract(
+        table=table,
+        version=str(document.version),
+        file=file,
+        description=schema.description or "",
+        purpose=custom.get("purpose", ""),
+        legal_basis=custom.get("legalBasis", ""),
+        retention=custom.get("retention", ""),
+        path=server.path,
+        format=server.format,
+        delimiter=server.delimiter or ",",
+        quote=access.get("quote", '"'),
+        encoding=server.encoding or "utf-8",
+        timezone=access.get("timezone", "UTC"),
+        decimal_sign=access.get("decimalSign", "."),
+        null_text=access.get("nullText"),
+        mode=cast(Mode, mode),
+        required=bool(custom.get("deliveryRequired", False)),
+        tolerated_share=float(custom.get("toleratedBadRows", 0)),
+        tolerated_rows=int(custom.get("toleratedBadRowsAtLeast", 0)),
+        prices_include_tax=bool(custom.get("pricesIncludeTax", False)),
+        delivery_date=None if fixed_day is None else date.fromisoformat(str(fixed_day)),
+        source=custom.get("from", "{source}"),
+        columns=tuple(columns),
+        row_rules=tuple(_row_rule(q, file) for q in schema.quality or []),
+    )
+
+
+def _suggest(name: str, candidates: Iterable[str]) -> str:
+    from rapidfuzz import process
+
+    best = process.extractOne(name, list(candidates), score_cutoff=60)
+    return f" Did you mean '{best[0]}'?" if best else f" It has: {', '.join(candidates)}."
+
+
+def load_contracts(folder: Path = DEFAULT_CONTRACTS_DIR) -> dict[str, Contract]:
+    """The contracts of a folder, by table, in the default contracts' order.
+
+    A table without a contract is one that the retailer does not have. Raises ContractError for a folder
+    without contracts, a table or a column the mart does not know, or a required column left out.
+    """
+    defaults = {c.table: c for c in map(load_contract, sorted(DEFAULT_CONTRACTS_DIR.glob("*.yaml")))}
+    if folder.resolve() == DEFAULT_CONTRACTS_DIR.resolve():
+        return defaults
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise ContractError(f"{folder}: no contract (*.yaml) in this folder; FIDELIS_CONTRACTS must name the folder of contracts")
+    found: dict[str, Contract] = {}
+    for file in files:
+        document = _read(file)
+        table = str(document.schema_[0].name) if document.schema_ else file.stem
+        if table not in defaults:
+            raise ContractError(f"{file}: '{table}' is no table of the mart.{_suggest(table, defaults)}")
+        if table in found:
+            raise ContractError(f"{file}: {table} already has a contract, {found[table].file}")
+        found[table] = load_contract(file, defaults[table])
+    return {table: found[table] for table in defaults if table in found}
+
+
+def default_contracts() -> dict[str, Contract]:
+    """The default retailer's contracts: every table and column that the mart knows."""
+    return load_contracts()
+
+
+_DATE_FIELD = re.compile(r"\{date(?::([^}]*))?\}")
+
+
+def path_pattern(contract: Contract) -> tuple[str, re.Pattern[str] | None, str]:
+    """The contract's path as (glob, expression whose group ``date`` is the delivery day, format of that day)."""
+    field = _DATE_FIELD.search(contract.path)
+    if field is None:
+        return contract.path, None, ""
+    day_format = field.group(1) or "%Y-%m-%d"
+    sample = datetime(2000, 11, 22).strftime(day_format)
+    before, after = contract.path[: field.start()], _DATE_FIELD.sub("*", contract.path[field.end() :])
+
+    def expression(part: str) -> str:
+        return "[^/]*".join(re.escape(p) for p in part.split("*"))
+
+    pattern = re.compile(f"{expression(before)}(?P<date>.{{{len(sample)}}}){expression(after)}$")
+    return f"{before}{'?' * len(sample)}{after}", pattern, day_format

@@ -1,0 +1,112 @@
+"""All settings of Fidelis: the only module that reads the environment.
+
+Each setting is a variable ``FIDELIS_<NAME>`` (or a line of ``.env``); ``.env.example`` lists them all.
+"""
+
+import os
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
+DEFAULT_CONTRACTS_DIR = PROJECT_DIR / "contracts"
+
+
+class Settings(BaseSettings):
+    """The settings of one retailer; relative paths are taken from the project's folder."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FIDELIS_", env_file=PROJECT_DIR / ".env", extra="ignore", env_ignore_empty=True
+    )
+
+    home: Path = Path(".fidelis")
+    contracts: Path = DEFAULT_CONTRACTS_DIR
+    landing: Path | None = None
+    first_day: date = date(2023, 1, 1)
+    timezone: str = "Europe/Paris"
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    releases_kept: Annotated[int, Field(ge=2)] = 14
+    threads: Annotated[int, Field(ge=1)] = 2
+    memory: str = "8GB"
+    alert_url: str = ""
+
+    @field_validator("home", "contracts", "landing")
+    @classmethod
+    def _from_project(cls, value: Path | None) -> Path | None:
+        return None if value is None else (PROJECT_DIR / value.expanduser()).resolve()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"'{value}' is no IANA time zone; write it like Europe/Paris")
+        return value
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The business time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where deliveries arrive."""
+        return self.landing or self.home / "landing"
+
+    @property
+    def raw_dir(self) -> Path:
+        """Accepted rows: Parquet per table and delivery day."""
+        return self.home / "raw"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """Rejected rows with their rule, key, file and line. Holds personal data."""
+        return self.home / "quarantine"
+
+    @property
+    def warehouse_dir(self) -> Path:
+        """The private build database and the marts under construction."""
+        return self.home / "warehouse"
+
+    @property
+    def releases_dir(self) -> Path:
+        """Published releases; ``current`` links to the one that BI tools read."""
+        return self.home / "releases"
+
+    @property
+    def dagster_dir(self) -> Path:
+        """DAGSTER_HOME: runs, events, schedules."""
+        return self.home / "dagster"
+
+    @property
+    def dbt_target_dir(self) -> Path:
+        """dbt's target folder: manifest and parsed state, kept warm between nights."""
+        return self.home / "dbt"
+
+    @property
+    def data_docs_dir(self) -> Path:
+        """Great Expectations' Data Docs of the latest gates."""
+        return self.home / "data_docs"
+
+    def export(self) -> None:
+        """Hand the settings that Dagster and dbt read from the environment over to them."""
+        os.environ.update(
+            DAGSTER_HOME=str(self.dagster_dir),
+            FIDELIS_WAREHOUSE_DIR=str(self.warehouse_dir),
+            FIDELIS_THREADS=str(self.threads),
+            FIDELIS_MEMORY=self.memory,
+            DBT_INDIRECT_SELECTION="cautious",
+            DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+            DAGSTER_DISABLE_TELEMETRY="yes",
+            GX_ANALYTICS_ENABLED="false",
+        )
+
+
+def load_settings() -> Settings:
+    """The settings of this process, from the environment and ``.env``."""
+    return Settings()

@@ -1,0 +1,260 @@
+{#
+    What a customer's recency, frequency and monetary value are made of changes only in months in which something
+    happens: an order comes in, a return, a cancellation, an order leaves the observation window. One row per such month,
+    valid up to the month before the next one, is enough to read any month end, and is far smaller than customers x months.
+    Every change is dated by its own day, never by its delivery: a snapshot does not know what happened after it.
+#}
+{%- set window_months = var('rfm_window_months', 24) | int -%}
+{%- set never = 999999 -%}
+
+with
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+
+),
+
+returns as (
+
+    select * from {{ ref('fct_returns') }}
+
+),
+
+run_parameters as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
+last_month as (
+
+    select
+        case
+            when last_day(as_of_date) = as_of_date then {{ month_index('as_of_date') }}
+            else {{ month_index('as_of_date') }} - 1
+        end as month_index
+
+    from run_parameters
+
+),
+
+-- an order that is not kept, without a date since when, never counted: a test, or without lines
+dated_orders as (
+
+    select
+        order_id,
+        customer_id,
+        order_date,
+        net_amount + returned_amount as amount,
+        {{ month_index('order_date') }} as order_month,
+        case
+            when is_kept then {{ never }}
+            else {{ month_index('least(cancelled_date, fully_returned_date)') }}
+        end as unkept_month
+
+    from orders
+    where
+        customer_id is not null
+        and not is_test
+        and (is_kept or cancelled_date is not null or fully_returned_date is not null)
+
+),
+
+-- an order undone before its month was over is in no snapshot
+counted_orders as (
+
+    select
+        *,
+        {% if window_months > 0 -%}
+            least(unkept_month, order_month + {{ window_months }}) as exit_month
+        {%- else -%}
+            unkept_month as exit_month
+        {%- endif %}
+
+    from dated_orders
+    where unkept_month > order_month
+
+),
+
+counted_returns as (
+
+    select
+        counted_orders.customer_id,
+        counted_orders.exit_month,
+        returns.returned_amount,
+        greatest({{ month_index('returns.return_date') }}, counted_orders.order_month) as return_month
+
+    from returns
+    inner join counted_orders on returns.order_id = counted_orders.order_id
+
+),
+
+changes as (
+
+    select
+        customer_id,
+        order_month as month_index,
+        1 as known_orders,
+        1 as frequency,
+        amount as monetary,
+        case when unkept_month = {{ never }} then order_date end as lasting_order_date
+
+    from counted_orders
+
+    union all
+
+    select
+        customer_id,
+        exit_month as month_index,
+        0 as known_orders,
+        -1 as frequency,
+        -amount as monetary,
+        cast(null as date) as lasting_order_date
+
+    from counted_orders
+
+    union all
+
+    select
+        customer_id,
+        unkept_month as month_index,
+        -1 as known_orders,
+        0 as frequency,
+        0 as monetary,
+        cast(null as date) as lasting_order_date
+
+    from counted_orders
+    where unkept_month < {{ never }}
+
+    union all
+
+    select
+        customer_id,
+        return_month as month_index,
+        0 as known_orders,
+        0 as frequency,
+        -returned_amount as monetary,
+        cast(null as date) as lasting_order_date
+
+    from counted_returns
+    where return_month < exit_month
+
+    union all
+
+    -- an order leaves with what is left of it: its earlier returns leave with it
+    select
+        customer_id,
+        exit_month as month_index,
+        0 as known_orders,
+        0 as frequency,
+        returned_amount as monetary,
+        cast(null as date) as lasting_order_date
+
+    from counted_returns
+    where return_month < exit_month
+
+),
+
+monthly_changes as (
+
+    select
+        changes.customer_id,
+        changes.month_index,
+        sum(changes.known_orders) as known_orders,
+        sum(changes.frequency) as frequency,
+        sum(changes.monetary) as monetary,
+        max(changes.lasting_order_date) as lasting_order_date
+
+    from changes
+    inner join last_month on changes.month_index <= last_month.month_index
+    group by changes.customer_id, changes.month_index
+
+),
+
+-- an order undone in a later month is a customer's last order for some months only: few, so looked up apart
+passing_orders as (
+
+    select
+        monthly_changes.customer_id,
+        monthly_changes.month_index,
+        max(counted_orders.order_date) as passing_order_date
+
+    from counted_orders
+    inner join monthly_changes
+        on
+            counted_orders.customer_id = monthly_changes.customer_id
+            and counted_orders.order_month <= monthly_changes.month_index
+            and counted_orders.unkept_month > monthly_changes.month_index
+    where counted_orders.unkept_month < {{ never }}
+    group by monthly_changes.customer_id, monthly_changes.month_index
+
+),
+
+dated_changes as (
+
+    select
+        monthly_changes.*,
+        passing_orders.passing_order_date
+
+    from monthly_changes
+    left join passing_orders
+        on
+            monthly_changes.customer_id = passing_orders.customer_id
+            and monthly_changes.month_index = passing_orders.month_index
+
+),
+
+states as (
+
+    select
+        customer_id,
+        month_index as from_month,
+        lead(month_index) over by_month - 1 as until_month,
+        sum(known_orders) over to_date as known_orders,
+        sum(frequency) over to_date as frequency,
+        sum(monetary) over to_date as monetary,
+        greatest(max(lasting_order_date) over to_date, passing_order_date) as last_order_date,
+        sum(known_orders) over before as previous_known_orders,
+        sum(frequency) over before as previous_frequency,
+        greatest(
+            max(lasting_order_date) over before,
+            lag(passing_order_date) over by_month
+        ) as previous_last_order_date
+
+    from dated_changes
+    window
+        by_month as (partition by customer_id order by month_index),
+        to_date as (
+            partition by customer_id order by month_index
+            rows between unbounded preceding and current row
+        ),
+        before as (
+            partition by customer_id order by month_index
+            rows between unbounded preceding and 1 preceding
+        )
+
+),
+
+-- known_orders = 0: all the customer's orders so far were undone, the customer is in no snapshot
+final as (
+
+    select
+        states.customer_id,
+        states.from_month,
+        coalesce(states.until_month, last_month.month_index) as until_month,
+        cast(states.frequency as integer) as frequency,
+        cast(states.monetary as decimal(18, 2)) as monetary,
+        states.last_order_date,
+        case
+            when states.previous_known_orders > 0 then cast(states.previous_frequency as integer)
+        end as previous_frequency,
+        case when states.previous_known_orders > 0 then states.previous_last_order_date end as previous_last_order_date
+
+    from states
+    cross join last_month
+    where states.known_orders > 0
+
+)
+
+select * from final

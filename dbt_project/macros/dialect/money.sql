@@ -1,0 +1,33 @@
+{#- Money is decimal from end to end. A product is computed in decimal(38, 15), wide enough for a
+    quantity of 3, a price of 4 and a rate of 8 decimals, and rounded once, half away from zero. -#}
+
+{#- Amount (at most 7 decimals) times rate, rounded to cents. -#}
+{% macro convert_amount(amount, rate) -%}
+    cast(round(cast({{ amount }} as decimal(38, 7)) * {{ rate }}, 2) as decimal(18, 2))
+{%- endmacro %}
+
+
+{#- Amount (at most 7 decimals) that includes tax, times rate, without the tax, rounded to cents. -#}
+{% macro convert_amount_without_tax(amount, rate, tax_rate) -%}
+    {{ adapter.dispatch('convert_amount_without_tax', 'fidelis')(amount, rate, tax_rate) }}
+{%- endmacro %}
+
+{#- DuckDB divides decimals as doubles, which puts exact half cents on the wrong side. So the product is
+    taken apart into a whole number of 10^-15 and divided as whole numbers; the divisor has 6 decimals. -#}
+{% macro duckdb__convert_amount_without_tax(amount, rate, tax_rate) -%}
+    {%- set product -%} (cast({{ amount }} as decimal(38, 7)) * {{ rate }}) {%- endset -%}
+    {%- set units -%}
+    (cast(trunc({{ product }}) as hugeint) * 1000000000000000
+        + cast(({{ product }} - trunc({{ product }})) * cast(1000000000000000 as decimal(16, 0)) as hugeint))
+    {%- endset -%}
+    {%- set divisor -%} (cast((1 + {{ tax_rate }}) * 1000000 as hugeint) * 10000000) {%- endset -%}
+    cast(
+        cast(
+            sign({{ units }}) * ((2 * abs({{ units }}) + {{ divisor }}) // (2 * {{ divisor }})) as decimal(38, 0)
+        ) * cast(0.01 as decimal(3, 2)) as decimal(18, 2)
+    )
+{%- endmacro %}
+
+{% macro spark__convert_amount_without_tax(amount, rate, tax_rate) -%}
+    cast(round(cast({{ amount }} as decimal(38, 7)) * {{ rate }} / (1 + {{ tax_rate }}), 2) as decimal(18, 2))
+{%- endmacro %}

@@ -1,0 +1,26 @@
+with
+
+current_rows as (
+
+    {{ current_rows('order_lines', key=['order_line_id']) | indent(4) }}
+
+),
+
+final as (
+
+    select
+        order_line_id,
+        order_id,
+        product_id,
+
+        quantity,
+        unit_price,
+        gross_amount as line_amount,
+        discount_amount,
+        coalesce(tax_rate, 0) as tax_rate
+
+    from current_rows
+
+)
+
+select * from final

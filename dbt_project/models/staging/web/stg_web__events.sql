@@ -1,0 +1,33 @@
+with
+
+current_rows as (
+
+    {{ current_rows('web_events', key=['event_id']) | indent(4) }}
+
+),
+
+final as (
+
+    select
+        event_id,
+        visitor_id,
+        customer_id,
+        product_id,
+        order_id,
+
+        event_type,
+        page_path,
+        referrer,
+        utm_source,
+        utm_medium,
+        utm_campaign,
+        device,
+        user_agent,
+
+        event_at
+
+    from current_rows
+
+)
+
+select * from final

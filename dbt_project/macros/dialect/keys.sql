@@ -9,15 +9,24 @@
 {%- endmacro %}
 
 
-{#- A value to order by in min_by and max_by, so that equal times fall back on the second column. -#}
-{% macro order_of(first, second) -%}
-    {{ adapter.dispatch('order_of', 'fidelis')(first, second) }}
+{#- Several columns as one value, compared in their order: the smallest record of a group is its first row,
+    whole. Start with a column that orders and one that breaks ties; a field is read as `entry.page_path`. -#}
+{% macro record(columns) -%}
+    {{ adapter.dispatch('record', 'fidelis')(columns) }}
 {%- endmacro %}
 
-{% macro duckdb__order_of(first, second) -%}
-    row({{ first }}, {{ second }})
+{% macro duckdb__record(columns) -%}
+    struct_pack(
+        {%- for column in columns -%}
+        {{ column }} := {{ column }}{% if not loop.last %}, {% endif %}
+        {%- endfor -%}
+    )
 {%- endmacro %}
 
-{% macro spark__order_of(first, second) -%}
-    struct({{ first }}, {{ second }})
+{% macro spark__record(columns) -%}
+    named_struct(
+        {%- for column in columns -%}
+        '{{ column }}', {{ column }}{% if not loop.last %}, {% endif %}
+        {%- endfor -%}
+    )
 {%- endmacro %}

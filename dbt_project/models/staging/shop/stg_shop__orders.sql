@@ -20,6 +20,12 @@ cancellations as (
 
 ),
 
+run as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
 final as (
 
     select
@@ -34,12 +40,20 @@ final as (
         current_rows.guest_email,
 
         coalesce(current_rows.is_test, false) as is_test,
+        (current_rows.status = 'cancelled' or current_rows.cancelled_at is not null) as is_cancelled,
 
         current_rows.ordered_at,
-        current_rows.cancelled_at,
-        cancellations.first_cancelled_delivery_date
+        {{ business_date('current_rows.ordered_at', 'run.business_timezone') }} as order_date,
+        case
+            when current_rows.status = 'cancelled' or current_rows.cancelled_at is not null
+                then coalesce(
+                    {{ business_date('current_rows.cancelled_at', 'run.business_timezone') }},
+                    cancellations.first_cancelled_delivery_date
+                )
+        end as cancelled_date
 
     from current_rows
+    cross join run
     left join cancellations on current_rows.order_id = cancellations.order_id
 
 )

@@ -6,6 +6,12 @@ current_rows as (
 
 ),
 
+run as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
 final as (
 
     select
@@ -15,9 +21,11 @@ final as (
         quantity as returned_quantity,
         amount as refund_amount,
 
-        returned_at
+        returned_at,
+        {{ business_date('returned_at', 'run.business_timezone') }} as return_date
 
     from current_rows
+    cross join run
 
 )
 

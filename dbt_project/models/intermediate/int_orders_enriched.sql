@@ -1,0 +1,93 @@
+with
+
+orders as (
+
+    select * from {{ ref('stg_shop__orders') }}
+
+),
+
+lines as (
+
+    select
+        order_line_id,
+        order_id,
+        quantity
+
+    from {{ ref('stg_shop__order_lines') }}
+
+),
+
+returned as (
+
+    select
+        order_line_id,
+        sum(returned_quantity) as returned_quantity
+
+    from {{ ref('stg_shop__returns') }}
+    group by order_line_id
+
+),
+
+identity as (
+
+    select * from {{ ref('int_customer_identity') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('int_exchange_rates_applied') }}
+
+),
+
+orders_with_goods as (
+
+    select
+        lines.order_id,
+        count(*) as line_count,
+        -- something of at least one line stayed with the customer
+        max(case when coalesce(returned.returned_quantity, 0) < lines.quantity then 1 else 0 end) = 1 as has_goods_kept
+
+    from lines
+    left join returned on lines.order_line_id = returned.order_line_id
+    group by lines.order_id
+
+),
+
+final as (
+
+    select
+        orders.order_id,
+        identity.customer_id,
+        orders.channel_id,
+        orders.campaign_id,
+
+        orders.currency,
+        orders.coupon_code,
+
+        rates.fx_rate,
+        coalesce(orders_with_goods.line_count, 0) as line_count,
+
+        orders.is_test,
+        orders.is_cancelled,
+        (
+            not orders.is_test
+            and not orders.is_cancelled
+            and coalesce(orders_with_goods.has_goods_kept, false)
+        ) as is_kept,
+
+        orders.ordered_at,
+        orders.order_date,
+        orders.cancelled_date
+
+    from orders
+    left join identity on orders.customer_id = identity.source_customer_id
+    left join rates
+        on
+            orders.currency = rates.currency
+            and orders.order_date = rates.applied_date
+    left join orders_with_goods on orders.order_id = orders_with_goods.order_id
+
+)
+
+select * from final

@@ -1,0 +1,111 @@
+with
+
+messages as (
+
+    select
+        messages.message_id,
+        messages.campaign_id,
+        identity.customer_id,
+        campaigns.medium,
+        messages.is_control,
+        messages.sent_at,
+        {{ business_date('messages.sent_at', 'run.business_timezone') }} as sent_date,
+        {{ business_day_start(add_days('run.as_of_date', 1), 'run.business_timezone') }}
+        < {{ add_minutes('messages.sent_at', '60 * windows.window_hours') }} as is_window_open
+
+    from {{ ref('stg_marketing__messages') }} as messages
+    inner join {{ ref('int_customer_identity') }} as identity
+        on messages.customer_id = identity.source_customer_id
+    left join {{ ref('stg_marketing__campaigns') }} as campaigns
+        on messages.campaign_id = campaigns.campaign_id
+    left join {{ ref('reaction_windows') }} as windows
+        on coalesce(campaigns.medium, 'unknown') = windows.medium
+    cross join {{ source('control', 'run_parameters') }} as run
+
+),
+
+reactions as (
+
+    select
+        message_id,
+        min(reacted_at) filter (where reaction_type = 'delivered') as delivered_at,
+        min(reacted_at) filter (where reaction_type = 'opened') as opened_at,
+        min(reacted_at) filter (where reaction_type = 'clicked') as clicked_at,
+        min(reacted_at) filter (where reaction_type = 'converted') as converted_at,
+        min(reacted_at) filter (where reaction_type = 'unsubscribed') as unsubscribed_at,
+        min(reacted_at) filter (where reaction_type = 'complained') as complained_at,
+        min(reacted_at) filter (where reaction_type = 'bounced') as bounced_at,
+        min(case when is_machine then 1 else 0 end) filter (where reaction_type = 'opened') = 1 as is_machine_open,
+        min({{ record(['reacted_at', 'reaction_id', 'order_id']) }}) filter (where reaction_type = 'converted') as conversion
+
+    from {{ ref('fct_campaign_reactions') }}
+    group by message_id
+
+),
+
+decided as (
+
+    select
+        messages.*,
+        reactions.delivered_at,
+        reactions.opened_at,
+        coalesce(reactions.is_machine_open, false) as is_machine_open,
+        reactions.clicked_at,
+        reactions.unsubscribed_at,
+        reactions.complained_at,
+        reactions.bounced_at,
+        reactions.converted_at,
+        reactions.conversion.order_id as order_id,
+        case
+            when reactions.complained_at is not null then 'complained'
+            when reactions.unsubscribed_at is not null then 'unsubscribed'
+            when reactions.converted_at is not null then 'converted'
+            when reactions.clicked_at is not null then 'clicked'
+            when reactions.opened_at is not null then 'opened'
+            when reactions.bounced_at is not null then 'bounced'
+            when messages.is_window_open then 'pending'
+            else 'no_reaction'
+        end as reaction,
+        coalesce(
+            reactions.complained_at,
+            reactions.unsubscribed_at,
+            reactions.converted_at,
+            reactions.clicked_at,
+            reactions.opened_at,
+            reactions.bounced_at
+        ) as decided_at
+
+    from messages
+    left join reactions on messages.message_id = reactions.message_id
+
+),
+
+final as (
+
+    select
+        message_id,
+        campaign_id,
+        customer_id,
+        medium,
+
+        sent_at,
+        sent_date,
+        delivered_at,
+        opened_at,
+        is_machine_open,
+        clicked_at,
+        unsubscribed_at,
+        complained_at,
+        bounced_at,
+        converted_at,
+
+        order_id,
+        reaction,
+        {{ hours_between('sent_at', 'decided_at') }} as reaction_hours,
+        is_control
+
+    from decided
+
+)
+
+select * from final

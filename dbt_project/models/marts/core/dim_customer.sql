@@ -1,0 +1,62 @@
+with
+
+versions as (
+
+    select * from {{ ref('int_customer_versions') }}
+
+),
+
+profiles as (
+
+    select * from {{ ref('int_customer_profiles') }}
+
+),
+
+acquisitions as (
+
+    select
+        customer_id,
+        min(order_date) as acquired_on
+
+    from {{ ref('int_orders_enriched') }}
+    where is_kept and customer_id is not null
+    group by customer_id
+
+),
+
+final as (
+
+    select
+        {{ hash_key(['versions.customer_id', 'versions.valid_from']) }} as customer_key,
+        versions.customer_id,
+        versions.valid_from,
+        versions.valid_to,
+        versions.valid_to = date '9999-12-31' as is_current,
+
+        profiles.country,
+        profiles.postal_area,
+        profiles.birth_year,
+        profiles.gender,
+
+        profiles.is_member,
+        profiles.member_since,
+
+        profiles.acquisition_channel_id,
+        profiles.acquisition_campaign_id,
+        acquisitions.acquired_on,
+
+        versions.consent_email,
+        versions.consent_sms,
+        versions.consent_mail,
+        versions.consent_profiling
+
+    from versions
+    inner join profiles
+        on
+            versions.customer_id = profiles.customer_id
+            and versions.profile_from = profiles.profile_from
+    left join acquisitions on versions.customer_id = acquisitions.customer_id
+
+)
+
+select * from final

@@ -10,7 +10,7 @@ facts as (
         count(*) as orders,
         coalesce(sum(net_amount), 0) as net_amount,
         coalesce(sum(margin_amount), 0) as margin_amount,
-        count(distinct customer_id) as active_customers,
+        count(distinct customer_id) as active_customers
 
     from {{ ref('fct_orders') }}
     where is_kept

@@ -1,12 +1,12 @@
-{# One row per whole number from first to last, both ends included. For the select list only. #}
-{% macro explode_range(first, last) -%}
-    {{ return(adapter.dispatch('explode_range')(first, last)) }}
+{#- One row per whole number from one column to another, both included. For a select list only. -#}
+{% macro integer_series(first, last) -%}
+    {{ adapter.dispatch('integer_series', 'fidelis')(first, last) }}
 {%- endmacro %}
 
-{% macro default__explode_range(first, last) -%}
+{% macro duckdb__integer_series(first, last) -%}
     unnest(generate_series({{ first }}, {{ last }}))
 {%- endmacro %}
 
-{% macro spark__explode_range(first, last) -%}
+{% macro spark__integer_series(first, last) -%}
     explode(sequence({{ first }}, {{ last }}))
 {%- endmacro %}

@@ -156,14 +156,15 @@ changes as (
 
 ),
 
+-- narrow again before the running sums: these are twice as fast on a decimal(18, 2) as on the wide type of a sum
 monthly_changes as (
 
     select
         changes.customer_id,
         changes.month_index,
-        sum(changes.known_orders) as known_orders,
-        sum(changes.frequency) as frequency,
-        sum(changes.monetary) as monetary,
+        cast(sum(changes.known_orders) as integer) as known_orders,
+        cast(sum(changes.frequency) as integer) as frequency,
+        cast(sum(changes.monetary) as decimal(18, 2)) as monetary,
         max(changes.lasting_order_date) as lasting_order_date
 
     from changes
@@ -215,8 +216,8 @@ states as (
         sum(frequency) over to_date as frequency,
         sum(monetary) over to_date as monetary,
         greatest(max(lasting_order_date) over to_date, passing_order_date) as last_order_date,
-        sum(known_orders) over before as previous_known_orders,
-        sum(frequency) over before as previous_frequency,
+        sum(known_orders) over to_date - known_orders as previous_known_orders,
+        sum(frequency) over to_date - frequency as previous_frequency,
         greatest(
             max(lasting_order_date) over before,
             lag(passing_order_date) over by_month

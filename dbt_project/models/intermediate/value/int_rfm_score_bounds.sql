@@ -32,7 +32,7 @@ states as (
 {{ measure }}_months as (
 
     select
-        {{ explode_range('from_month', 'until_month') }} as snapshot_month,
+        {{ integer_series('from_month', 'until_month') }} as snapshot_month,
         measured_value,
         customers
 
@@ -92,7 +92,7 @@ final as (
 
     select
         recency_bounds.snapshot_month,
-        cast(last_day({{ month_start('recency_bounds.snapshot_month') }}) as date) as snapshot_date,
+        cast(last_day({{ month_of_index('recency_bounds.snapshot_month') }}) as date) as snapshot_date,
         cast(recency_bounds.customers as bigint) as customers,
         {%- for measure in measures %}
             {%- set outer = loop %}

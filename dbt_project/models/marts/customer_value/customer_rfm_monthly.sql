@@ -22,7 +22,7 @@ state_months as (
 
     select
         *,
-        {{ explode_range('from_month', 'until_month') }} as snapshot_month
+        {{ integer_series('from_month', 'until_month') }} as snapshot_month
 
     from states
 
@@ -76,7 +76,7 @@ final as (
     select
         scored.customer_id,
         scored.snapshot_date,
-        cast({{ dbt.datediff('scored.last_order_date', 'scored.snapshot_date', 'day') }} as integer) as recency_days,
+        cast({{ days_between('scored.last_order_date', 'scored.snapshot_date') }} as integer) as recency_days,
         scored.frequency,
         scored.monetary,
         scored.r_score,

@@ -1,0 +1,235 @@
+{#- First day of the calendar month (`months` 1) or half year (6) of a date. -#}
+{% macro period_start(date, months) -%}
+    {{ month_start(date) if months == 1 else half_year_start(date) }}
+{%- endmacro %}
+
+
+{#- The indicators by calendar month or half year (`months` 1 or 6), over all channels (channel_id null) and by channel:
+    one text for both grains, so that they cannot drift apart. -#}
+{% macro kpi_by_period(months) -%}
+
+with
+
+activity as (
+
+    select * from {{ ref('int_customer_activity_monthly') }}
+
+),
+
+web_sessions as (
+
+    select * from {{ ref('fct_web_sessions') }}
+
+),
+
+run_parameters as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
+customer_periods as (
+
+    select
+        customer_id,
+        {{ period_start('month_start', months) }} as period_start,
+        channel_id,
+        sum(orders) as orders,
+        sum(net_amount) as net_amount,
+        sum(margin_amount) as margin_amount,
+        max(case when is_new then 1 else 0 end) as new_customers,
+        max(case when is_returning then 1 else 0 end) as returning_customers,
+        max(case when is_reactivated then 1 else 0 end) as reactivated_customers
+
+    from activity
+    group by customer_id, {{ period_start('month_start', months) }}, channel_id
+
+),
+
+linked_periods as (
+
+    select
+        *,
+        case when customer_id is not null then 1 else 0 end as active_customers,
+        case
+            when customer_id is not null
+                and lead(period_start) over (partition by customer_id, channel_id order by period_start)
+                = {{ add_months('period_start', months) }}
+                then 1
+            else 0
+        end as next_period_active_customers
+
+    from customer_periods
+
+),
+
+sales as (
+
+    select
+        period_start,
+        channel_id,
+        sum(active_customers) as active_customers,
+        sum(new_customers) as new_customers,
+        sum(returning_customers) as returning_customers,
+        sum(reactivated_customers) as reactivated_customers,
+        sum(next_period_active_customers) as next_period_active_customers,
+        sum(orders) as orders,
+        sum(case when customer_id is not null then orders else 0 end) as identified_orders,
+        sum(net_amount) as net_amount,
+        sum(case when customer_id is not null then net_amount else 0 end) as identified_net_amount,
+        sum(margin_amount) as margin_amount
+
+    from linked_periods
+    group by period_start, channel_id
+
+),
+
+visits as (
+
+    select
+        {{ period_start('session_date', months) }} as period_start,
+        count(*) as sessions,
+        sum(case when purchases > 0 then 1 else 0 end) as converting_sessions
+
+    from web_sessions
+    group by {{ period_start('session_date', months) }}
+
+),
+
+-- from the first order or session on, so that no session is left out of the totals
+first_periods as (
+
+    select period_start from sales
+
+    union all
+
+    select period_start from visits
+
+),
+
+span as (
+
+    select
+        min(first_periods.period_start) as first_period_start,
+        max({{ period_start('run_parameters.as_of_date', months) }}) as last_period_start
+
+    from first_periods
+    cross join run_parameters
+
+),
+
+months as (
+
+    select {{ month_series('first_period_start', 'last_period_start') }} as month_start
+
+    from span
+    where first_period_start is not null
+
+),
+
+periods as (
+
+    select
+        months.month_start as period_start,
+        {{ add_days(add_months('months.month_start', months), -1) }} as period_end,
+        run_parameters.as_of_date
+
+    from months
+    cross join run_parameters
+    where months.month_start = {{ period_start('months.month_start', months) }}
+
+),
+
+cuts as (
+
+    select channel_id from activity group by channel_id
+
+    union
+
+    select cast(null as {{ dbt.type_string() }}) as channel_id
+
+),
+
+filled as (
+
+    select
+        periods.period_start,
+        periods.period_end,
+        cuts.channel_id,
+        periods.period_end <= periods.as_of_date as is_complete,
+        {{ add_days(add_months('periods.period_start', 2 * months), -1) }} <= periods.as_of_date as is_next_complete,
+        {%- for count in [
+            'active_customers', 'new_customers', 'returning_customers', 'reactivated_customers',
+            'next_period_active_customers', 'orders', 'identified_orders'
+        ] %}
+            cast(coalesce(sales.{{ count }}, 0) as bigint) as {{ count }},
+        {%- endfor %}
+        cast(coalesce(sales.net_amount, 0) as decimal(18, 2)) as net_amount,
+        cast(coalesce(sales.identified_net_amount, 0) as decimal(18, 2)) as identified_net_amount,
+        cast(case when sales.orders is null then 0 else sales.margin_amount end as decimal(18, 2)) as margin_amount,
+        case when cuts.channel_id is null then cast(coalesce(visits.sessions, 0) as bigint) end as sessions,
+        case
+            when cuts.channel_id is null then cast(coalesce(visits.converting_sessions, 0) as bigint)
+        end as converting_sessions
+
+    from periods
+    cross join cuts
+    left join sales
+        on
+            periods.period_start = sales.period_start
+            and coalesce(cuts.channel_id, '') = coalesce(sales.channel_id, '')
+    left join visits on periods.period_start = visits.period_start
+
+),
+
+counted as (
+
+    select
+        *,
+        cast(
+            sum(new_customers) over (
+                partition by channel_id order by period_start rows between unbounded preceding and current row
+            ) as bigint
+        ) as known_customers
+
+    from filled
+
+),
+
+final as (
+
+    select
+        period_start,
+        channel_id,
+        period_end,
+        is_complete,
+        known_customers,
+        active_customers,
+        cast(active_customers as double) / nullif(known_customers, 0) as activity_rate,
+        returning_customers,
+        cast(returning_customers as double) / nullif(active_customers, 0) as repurchase_rate,
+        case when is_next_complete then next_period_active_customers end as next_period_active_customers,
+        case
+            when is_next_complete
+                then cast(next_period_active_customers as double) / nullif(active_customers, 0)
+        end as next_period_repurchase_rate,
+        orders,
+        identified_orders,
+        net_amount,
+        margin_amount,
+        cast(round(net_amount / nullif(orders, 0), 2) as decimal(18, 2)) as average_basket,
+        cast(orders as double) / nullif(active_customers, 0) as purchase_frequency,
+        new_customers,
+        reactivated_customers,
+        identified_net_amount,
+        cast(identified_net_amount / nullif(net_amount, 0) as double) as identified_sales_share,
+        sessions,
+        converting_sessions,
+        cast(converting_sessions as double) / nullif(sessions, 0) as conversion_rate
+
+    from counted
+
+)
+
+select * from final
+{%- endmacro %}

@@ -1,0 +1,88 @@
+{#
+    Kept orders per customer and month, in each cut of the indicators: all channels together (channel_id null) and each
+    channel by itself. An order's place in its customer's history is taken within the cut: in a channel's rows, a
+    customer is new, returning or reactivated for that channel. Orders without a customer are one row per month and cut
+    with customer_id null.
+#}
+with
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+
+),
+
+kept_orders as (
+
+    select
+        order_id,
+        customer_id,
+        channel_id,
+        order_date,
+        ordered_at,
+        net_amount,
+        margin_amount
+
+    from orders
+    where is_kept
+
+),
+
+cuts as (
+
+    select
+        order_id,
+        customer_id,
+        cast(null as {{ dbt.type_string() }}) as channel_id,
+        order_date,
+        ordered_at,
+        net_amount,
+        margin_amount
+
+    from kept_orders
+
+    union all
+
+    select * from kept_orders
+
+),
+
+-- the second partition column keeps anonymous orders, each alone, out of one partition that one thread would sort
+placed_orders as (
+
+    select
+        *,
+        row_number() over history as order_number,
+        lag(order_date) over history as previous_order_date
+
+    from cuts
+    window
+        history as (
+            partition by
+                customer_id, case when customer_id is null then order_id end, channel_id
+            order by ordered_at, order_id
+        )
+
+),
+
+final as (
+
+    select
+        customer_id,
+        {{ month_start('order_date') }} as month_start,
+        channel_id,
+        cast(count(*) as bigint) as orders,
+        {{ sum_known('net_amount') }} as net_amount,
+        {{ sum_known('margin_amount') }} as margin_amount,
+        customer_id is not null and min(order_number) = 1 as is_new,
+        customer_id is not null and max(order_number) > 1 as is_returning,
+        customer_id is not null and coalesce(
+            max(case when order_date > {{ add_months('previous_order_date', 12) }} then 1 end), 0
+        ) = 1 as is_reactivated
+
+    from placed_orders
+    group by customer_id, {{ month_start('order_date') }}, channel_id
+
+)
+
+select * from final

@@ -1,5 +1,16 @@
 with
 
+run as (
+
+    select
+        business_timezone,
+        -- the end of the last day, in business time
+        {{ business_day_start(add_days('as_of_date', 1), 'business_timezone') }} as as_of_at
+
+    from {{ source('control', 'run_parameters') }}
+
+),
+
 messages as (
 
     select
@@ -10,8 +21,7 @@ messages as (
         messages.is_control,
         messages.sent_at,
         {{ business_date('messages.sent_at', 'run.business_timezone') }} as sent_date,
-        {{ business_day_start(add_days('run.as_of_date', 1), 'run.business_timezone') }}
-        < {{ add_minutes('messages.sent_at', '60 * windows.window_hours') }} as is_window_open
+        run.as_of_at < {{ add_minutes('messages.sent_at', '60 * windows.window_hours') }} as is_window_open
 
     from {{ ref('stg_marketing__messages') }} as messages
     inner join {{ ref('int_customer_identity') }} as identity
@@ -20,7 +30,7 @@ messages as (
         on messages.campaign_id = campaigns.campaign_id
     left join {{ ref('reaction_windows') }} as windows
         on coalesce(campaigns.medium, 'unknown') = windows.medium
-    cross join {{ source('control', 'run_parameters') }} as run
+    cross join run
 
 ),
 

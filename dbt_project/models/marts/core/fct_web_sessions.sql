@@ -48,11 +48,19 @@ half_hours as (
         count(*) filter (where event_type = 'add_to_cart') as add_to_carts,
         count(*) filter (where event_type = 'purchase') as purchases,
         min({{ record(['event_at', 'event_id', 'page_path', 'referrer', 'device']) }}) as entry,
-        min({{ record(['event_at', 'event_id', 'utm_source', 'utm_medium', 'utm_campaign']) }})
-            filter (where utm_source is not null or utm_medium is not null or utm_campaign is not null) as tagged,
-        max({{ record(['event_at', 'event_id', 'customer_id']) }}) filter (where customer_id is not null) as signed_in,
-        max({{ record(['event_at', 'event_id', 'order_id']) }})
-            filter (where event_type = 'purchase' and order_id is not null) as purchase
+        min(
+            case
+                when coalesce(utm_source, utm_medium, utm_campaign) is not null
+                    then {{ record(['event_at', 'event_id', 'utm_source', 'utm_medium', 'utm_campaign']) }}
+            end
+        ) as tagged,
+        max(case when customer_id is not null then {{ record(['event_at', 'event_id', 'customer_id']) }} end) as signed_in,
+        max(
+            case
+                when event_type = 'purchase' and order_id is not null
+                    then {{ record(['event_at', 'event_id', 'order_id']) }}
+            end
+        ) as purchase
 
     from events
     group by

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+# 64 bits, but for the longest columns at rest, which are widened before arithmetic
+Ints = npt.NDArray[np.signedinteger]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 

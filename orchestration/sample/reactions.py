@@ -1,7 +1,7 @@
 """What happens to messages after they are sent, and the campaigns of the range played one after another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -184,20 +184,21 @@ def _react(draws: Draws, medium: int, messages: Messages, ordered: Ints, clock: 
 
 def _join_messages(parts: list[Messages]) -> Messages:
     return Messages(
-        campaign=_joined([p.campaign for p in parts]),
-        account=_joined([p.account for p in parts]),
+        campaign=_joined([p.campaign for p in parts]).astype(np.int16),
+        account=_joined([p.account for p in parts]).astype(np.int32),
         at=_joined([p.at for p in parts]),
         control=_joined([p.control for p in parts]).astype(np.bool_),
-        order=_joined([p.order for p in parts]),
+        order=_joined([p.order for p in parts]).astype(np.int32),
         caused=_joined([p.caused for p in parts]).astype(np.bool_),
     )
 
 
 def _join_reactions(parts: list[Reactions]) -> Reactions:
-    names = [f.name for f in fields(Reactions)]
-    columns = {name: _joined([getattr(p, name) for p in parts]) for name in names}
-    sequence = np.lexsort((columns["kind"], columns["message"], columns["at"]))
-    return Reactions(**{name: column[sequence] for name, column in columns.items()})
+    at = _joined([p.at for p in parts])
+    message, order = (_joined(x).astype(np.int32) for x in ([p.message for p in parts], [p.order for p in parts]))
+    kind, agent = (_joined(x).astype(np.int8) for x in ([p.kind for p in parts], [p.agent for p in parts]))
+    sequence = np.lexsort((kind, message, at))
+    return Reactions(message[sequence], kind[sequence], at[sequence], order[sequence], agent[sequence])
 
 
 def _joined(parts: Sequence[Ints | Bools]) -> Ints:

@@ -124,11 +124,11 @@ def _text(column: Column) -> Column:
 def render_events(world: World, lo: int, hi: int) -> Column:
     """Rows lo to hi of the events as JSON objects."""
     events: Events = world.events
-    visits, visit, kind = events.visits, events.visit[lo:hi], events.kind[lo:hi]
+    visits, visit, kind = events.visits, events.visit[lo:hi], events.kind[lo:hi].astype(np.int64)
     visitor = visits.visitor[visit]
     device = np.where(visitor % 2 == 0, np.where(visitor % 5 == 0, 0, 1), np.where(visitor % 7 == 0, 2, 0))
     account = np.where(events.signed_in[lo:hi], visits.account[visit], -1)
-    product, number = events.product[lo:hi], events.number[lo:hi]
+    product, number = events.product[lo:hi].astype(np.int64), events.number[lo:hi].astype(np.int64)
     category = words([f"/category/{c[0].lower()}" for c in CATEGORIES], number % len(CATEGORIES))
     landing = where(number % 3 == 0, category, words(["/"], number * 0))
     page = where(kind == PAGE_VIEW, landing, words(["", "", "/basket", "/checkout", "/thank-you"], kind))
@@ -143,7 +143,7 @@ def render_events(world: World, lo: int, hi: int) -> Column:
     )  # fmt: skip
     tagged = np.asarray([o[1] is not None for o in ORIGINS])[origin]
     user = or_empty(join('{"account":"', account_ids(world.accounts, account), '"}'), "null")
-    order = order_ids(np.where(kind == PURCHASE, events.order[lo:hi], -1))
+    order = order_ids(np.where(kind == PURCHASE, visits.order[visit], -1))
     return join(
         '{"id":"', identifiers("E", number, 10),
         '","ts":"', _instants(events.at[lo:hi]),

@@ -22,7 +22,7 @@ def words(values: Sequence[str | None], positions: Ints) -> Column:
 def identifiers(prefix: str, numbers: Ints, digits: int) -> Column:
     """`prefix` and a number of at least `digits` digits that begins with 1; negative numbers are null."""
     base = 10 ** (digits - 1)
-    text = pc.cast(pa.array(numbers + base, mask=numbers < 0), pa.string())
+    text = pc.cast(pa.array(numbers.astype(np.int64) + base, mask=numbers < 0), pa.string())
     return join(prefix, text)
 
 

@@ -38,6 +38,8 @@ CAMPAIGN_ORIGIN = 5
 _ORIGIN_WEIGHTS = (42, 26, 15, 9, 8)
 SESSION_GAP = 30 * 60
 DEVICES_PER_PERSON = 2
+# visits worked on at once
+BLOCK = 200_000
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,6 @@ class Events:
     at: Ints  # milliseconds
     kind: Ints
     product: Ints  # -1 for none
-    order: Ints  # -1 for none
     signed_in: Bools
     number: Ints  # place by time, the event's identifier
     visits: Visits
@@ -89,65 +90,85 @@ def make_events(
     """All events of the range with their delivery day."""
     visits = Visits.concatenate(
         [
-            _order_visits(draws, orders, clock),
+            _order_visits(draws, orders),
             _click_visits(draws, plan, messages, reactions, accounts),
             _browsing(draws, orders, persons, accounts, clock),
         ]
     )
-    n = int(visits.events.sum())
-    visit = np.repeat(np.arange(len(visits.events)), visits.events)
-    begin = np.cumsum(visits.events) - visits.events
+    first_line = np.searchsorted(lines.order, np.arange(len(orders)))
+    bought = lines.product[first_line] if len(lines) else first_line
+    # in blocks, because the work on an event takes ten times the memory of its result
+    blocks = [
+        _events_of(draws, visits, np.arange(lo, min(lo + BLOCK, len(visits.at))), bought, clock)
+        for lo in range(0, max(len(visits.at), 1), BLOCK)
+    ]
+    day, visit, at, kind, product, signed_in = (np.concatenate([b[k] for b in blocks]) for k in range(6))
+    del blocks
+    visitor = visits.visitor[visit]
+    sessions = count_sessions(visitor, at)
+    by_time = np.lexsort((kind, visitor, at))
+    del visitor
+    number = np.empty(len(at), dtype=np.int32)
+    number[by_time] = np.arange(len(at), dtype=np.int32)
+    rows = by_time[np.argsort(day[by_time], kind="stable")]
+    return Events(
+        day=day[rows],
+        visit=visit[rows],
+        at=at[rows],
+        kind=kind[rows],
+        product=product[rows],
+        signed_in=signed_in[rows].astype(np.bool_),
+        number=number[rows],
+        visits=visits,
+        visitors=DEVICES_PER_PERSON * len(persons.country),
+        sessions=sessions,
+    )
+
+
+def _events_of(
+    draws: Draws, visits: Visits, block: Ints, bought: Ints, clock: Clock
+) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
+    """Delivery day, visit, instant (ms), kind, product and sign-in of the events of a block of visits."""
+    events, ordering = visits.events[block], visits.order[block]
+    n = int(events.sum())
+    visit = np.repeat(np.arange(len(block)), events)
+    begin = np.cumsum(events) - events
     position = np.arange(n) - begin[visit]
-    from_end = visits.events[visit] - 1 - position
+    from_end = events[visit] - 1 - position
 
     gap = np.minimum(3 + np.rint(draws.exponential(n) * 110.0).astype(np.int64), SESSION_GAP)
     gap = np.where(draws.chance(0.004, n), SESSION_GAP, gap)
     gap = np.where(position == 0, 0, gap)
     elapsed = np.cumsum(gap)
-    elapsed = elapsed - elapsed[begin[visit]] if n else elapsed
-    ends_in_order = visits.order >= 0
-    length = elapsed[begin + visits.events - 1] if n else elapsed
-    first = visits.at - np.where(ends_in_order, length, 0)
-    millis = draws.integers(0, 1000, len(visits.at))
+    elapsed -= elapsed[begin[visit]]
+    length = elapsed[begin + events - 1]
+    first = visits.at[block] - np.where(ordering >= 0, length, 0)
     at = first[visit] + elapsed
 
+    shopping = ordering[visit] >= 0
     kind = np.where(draws.chance(0.55, n) & (position > 0), PRODUCT_VIEW, PAGE_VIEW)
-    shopping = ends_in_order[visit]
-    basket = draws.chance(0.12, n) & (position > 1)
-    kind = np.where(basket & ~shopping, ADD_TO_CART, kind)
+    kind = np.where(draws.chance(0.12, n) & (position > 1) & ~shopping, ADD_TO_CART, kind)
     for back, step in ((2, ADD_TO_CART), (1, CHECKOUT), (0, PURCHASE)):
         kind = np.where(shopping & (from_end == back), step, kind)
     product = draws.integers(0, PRODUCTS, n)
-    first_line = np.searchsorted(lines.order, np.maximum(visits.order, 0))
-    bought = lines.product[np.minimum(first_line, max(len(lines) - 1, 0))] if len(lines) else first_line
-    product = np.where(shopping & (kind == ADD_TO_CART), bought[visit], product)
+    product = np.where(
+        shopping & (kind == ADD_TO_CART), bought[np.maximum(ordering, 0)][visit] if len(bought) else product, product
+    )
     product = np.where((kind == PRODUCT_VIEW) | (kind == ADD_TO_CART), product, NONE)
-    sign_in = draws.integers(0, 3, len(visits.at))
-    signed_in = (visits.account[visit] >= 0) & (position >= np.minimum(sign_in, visits.events - 1)[visit])
+    sign_in = np.minimum(draws.integers(0, 3, len(block)), events - 1)
+    signed_in = (visits.account[block][visit] >= 0) & (position >= sign_in[visit])
 
     day = clock.day_of(at)
-    seen = np.flatnonzero((day >= 0) & (day < clock.days))
+    seen = (day >= 0) & (day < clock.days)
     delivered = late_days(draws, 0.01, day, clock)
-    visit, at, kind, product = visit[seen], at[seen], kind[seen], product[seen]
-    signed_in, delivered = signed_in[seen], delivered[seen]
-    order = np.where(kind == PURCHASE, visits.order[visit], NONE)
-    at = at * 1000 + millis[visit]
-    by_time = np.lexsort((kind, visits.visitor[visit], at))
-    number = np.empty(len(at), dtype=np.int64)
-    number[by_time] = np.arange(len(at))
-    rows = by_time[np.argsort(delivered[by_time], kind="stable")]
-    return Events(
-        day=delivered[rows],
-        visit=visit[rows],
-        at=at[rows],
-        kind=kind[rows],
-        product=product[rows],
-        order=order[rows],
-        signed_in=signed_in[rows],
-        number=number[rows],
-        visits=visits,
-        visitors=DEVICES_PER_PERSON * len(persons.country),
-        sessions=count_sessions(visits.visitor[visit], at),
+    at = at * 1000 + draws.integers(0, 1000, len(block))[visit]
+    return (
+        delivered[seen].astype(np.int16),
+        block[visit][seen].astype(np.int32),
+        at[seen],
+        kind[seen].astype(np.int8),
+        product[seen].astype(np.int16),
+        signed_in[seen].astype(np.int8),
     )
 
 
@@ -167,7 +188,7 @@ def _device_of(draws: Draws, person: Ints) -> Ints:
     return result
 
 
-def _order_visits(draws: Draws, orders: Orders, clock: Clock) -> Visits:
+def _order_visits(draws: Draws, orders: Orders) -> Visits:
     """A visit for most orders of the web shop and the app; tests and blocked trackers leave none."""
     online = np.isin(orders.channel, (WEB, APP)) & (orders.kind != TEST) & (orders.person >= 0)
     row = np.flatnonzero(online & draws.chance(0.92, len(orders)))

@@ -1,94 +1,110 @@
--- The values of all customers and of the orders without a customer add up to the kept orders, to the cent.
-{%- set horizons = [12, 24, 36] -%}
-{%- set amounts = ['gross', 'net', 'margin'] %}
-
+-- Over the last 12, 24 and 36 months and the whole history (1200 months), the values of all customers and of the orders
+-- without a customer add up to the kept orders, to the cent.
 with
 
-orders as (
+horizons as (
+
+    select {{ unnest_integers([12, 24, 36, 1200]) }} as months
+
+),
+
+run_parameters as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
+dated_orders as (
 
     select
-        orders.*,
-        run_parameters.as_of_date
+        horizons.months,
+        orders.customer_id,
+        orders.gross_amount,
+        orders.net_amount,
+        orders.margin_amount
 
     from {{ ref('fct_orders') }} as orders
-    cross join {{ source('control', 'run_parameters') }} as run_parameters
+    cross join run_parameters
+    inner join horizons on orders.order_date > {{ add_months('run_parameters.as_of_date', '-horizons.months') }}
     where orders.is_kept
 
 ),
 
-totals as (
+facts as (
 
     select
-        'fct_orders' as source_name,
-        count(*) as orders
-        {%- for amount in amounts %},
-            coalesce(sum({{ amount }}_amount), 0) as lifetime_{{ amount }}
-            {%- for months in horizons %},
-                coalesce(sum(
-                    case when order_date > {{ add_months('as_of_date', -months) }} then {{ amount }}_amount end
-                ), 0) as value_{{ months }}m_{{ amount }}
-            {%- endfor %}
-        {%- endfor %}
+        months,
+        sum(gross_amount) as gross,
+        sum(net_amount) as net,
+        sum(margin_amount) as margin,
+        sum(case when customer_id is null then gross_amount else 0 end) as anonymous_gross,
+        sum(case when customer_id is null then net_amount else 0 end) as anonymous_net,
+        sum(case when customer_id is null then margin_amount else 0 end) as anonymous_margin
 
-    from orders
+    from dated_orders
+    group by months
 
-    union all
+),
+
+customers as (
 
     select
-        'customer_value' as source_name,
-        coalesce(sum(orders), 0) as orders
-        {%- for amount in amounts %},
-            coalesce(sum(lifetime_{{ amount }}), 0) as lifetime_{{ amount }}
-            {%- for months in horizons %},
-                coalesce(sum(value_{{ months }}m_{{ amount }}), 0) as value_{{ months }}m_{{ amount }}
-            {%- endfor %}
-        {%- endfor %}
+        12 as months,
+        sum(value_12m_gross) as gross,
+        sum(value_12m_net) as net,
+        sum(value_12m_margin) as margin
 
     from {{ ref('customer_value') }}
 
     union all
 
     select
-        'without a customer' as source_name,
-        count(*) as orders
-        {%- for amount in amounts %},
-            coalesce(sum({{ amount }}_amount), 0) as lifetime_{{ amount }}
-            {%- for months in horizons %},
-                coalesce(sum(
-                    case when order_date > {{ add_months('as_of_date', -months) }} then {{ amount }}_amount end
-                ), 0) as value_{{ months }}m_{{ amount }}
-            {%- endfor %}
-        {%- endfor %}
+        24 as months,
+        sum(value_24m_gross) as gross,
+        sum(value_24m_net) as net,
+        sum(value_24m_margin) as margin
 
-    from orders
-    where customer_id is null
+    from {{ ref('customer_value') }}
 
-),
-
-differences as (
+    union all
 
     select
-        sum(case when source_name = 'fct_orders' then orders else -orders end) as orders
-        {%- for amount in amounts %}
-            {%- for column in ['lifetime_' ~ amount, 'value_12m_' ~ amount, 'value_24m_' ~ amount, 'value_36m_' ~ amount] %},
-                sum(case when source_name = 'fct_orders' then {{ column }} else -{{ column }} end) as {{ column }}
-            {%- endfor %}
-        {%- endfor %}
+        36 as months,
+        sum(value_36m_gross) as gross,
+        sum(value_36m_net) as net,
+        sum(value_36m_margin) as margin
 
-    from totals
+    from {{ ref('customer_value') }}
+
+    union all
+
+    select
+        1200 as months,
+        sum(lifetime_gross) as gross,
+        sum(lifetime_net) as net,
+        sum(lifetime_margin) as margin
+
+    from {{ ref('customer_value') }}
 
 ),
 
 final as (
 
-    select * from differences
+    select
+        customers.months,
+        customers.gross as customers_gross,
+        customers.net as customers_net,
+        customers.margin as customers_margin,
+        facts.gross,
+        facts.net,
+        facts.margin
+
+    from customers
+    left join facts on customers.months = facts.months
     where
-        orders <> 0
-        {%- for amount in amounts %}
-            {%- for column in ['lifetime_' ~ amount, 'value_12m_' ~ amount, 'value_24m_' ~ amount, 'value_36m_' ~ amount] %}
-                or {{ column }} <> 0
-            {%- endfor %}
-        {%- endfor %}
+        coalesce(customers.gross, 0) + coalesce(facts.anonymous_gross, 0) <> coalesce(facts.gross, 0)
+        or coalesce(customers.net, 0) + coalesce(facts.anonymous_net, 0) <> coalesce(facts.net, 0)
+        or coalesce(customers.margin, 0) + coalesce(facts.anonymous_margin, 0) <> coalesce(facts.margin, 0)
 
 )
 

@@ -48,6 +48,20 @@ months as (
 
 ),
 
+total_months as (
+
+    select * from months
+    where channel_id is null
+
+),
+
+channel_months as (
+
+    select * from months
+    where channel_id is not null
+
+),
+
 compared as (
 
     select
@@ -56,7 +70,7 @@ compared as (
         coalesce(facts.channel_id, months.channel_id) as channel_id
 
     from facts
-    full outer join (select * from months where channel_id is not null) as months
+    full outer join channel_months as months
         on
             facts.period_start = months.period_start
             and facts.channel_id = months.channel_id
@@ -74,7 +88,7 @@ compared as (
         null as channel_id
 
     from total_facts
-    full outer join (select * from months where channel_id is null) as months
+    full outer join total_months as months
         on total_facts.period_start = months.period_start
     where
         coalesce(total_facts.active_customers, 0) <> coalesce(months.active_customers, -1)
@@ -88,7 +102,7 @@ compared as (
         null as channel_id
 
     from session_facts
-    full outer join (select * from months where channel_id is null) as months
+    full outer join total_months as months
         on session_facts.period_start = months.period_start
     where coalesce(session_facts.sessions, 0) <> coalesce(months.sessions, -1)
 

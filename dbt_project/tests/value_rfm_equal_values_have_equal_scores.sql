@@ -23,17 +23,17 @@ score_cells as (
 score_ranges as (
 
     {% for measure, score in {'recency': 'r_score', 'frequency': 'f_score', 'monetary': 'm_score'}.items() -%}
-    select
-        '{{ measure }}' as measure,
-        snapshot_date,
-        {{ score }} as score,
-        cast(min(lowest_{{ measure }}) as decimal(18, 2)) as lowest_value,
-        cast(max(highest_{{ measure }}) as decimal(18, 2)) as highest_value
+        select
+            '{{ measure }}' as measure,
+            snapshot_date,
+            {{ score }} as score,
+            cast(min(lowest_{{ measure }}) as decimal(18, 2)) as lowest_value,
+            cast(max(highest_{{ measure }}) as decimal(18, 2)) as highest_value
 
-    from score_cells
-    group by snapshot_date, {{ score }}
+        from score_cells
+        group by snapshot_date, {{ score }}
 
-    {% if not loop.last %}union all{% endif %}
+        {% if not loop.last %}union all{% endif %}
 
     {% endfor -%}
 

@@ -1,11 +1,9 @@
 {#
-    The lowest value that earns each score, per snapshot: score = 1 + floor(5 * percent_rank), at most 5, and
-    percent_rank = customers with a lower value / (customers - 1). The score depends on the value alone, so four bounds
-    replace a sort of the whole population, and equal values cannot part. All in whole numbers: nothing is rounded.
-    Recency is ranked by the date of the last kept order, which orders a snapshot's customers exactly as -recency_days.
+    score = 1 + floor(5 * percent_rank), at most 5, and percent_rank = customers with a lower value / (customers - 1). The
+    score depends on the value alone, so four bounds replace a sort of the whole population, and equal values cannot part.
+    All in whole numbers: nothing is rounded. Recency is ranked by the date of the last kept order, which orders a
+    snapshot's customers exactly as -recency_days does.
 #}
-{%- set measures = {'recency': 'last_order_date', 'frequency': 'frequency', 'monetary': 'monetary'} -%}
-
 with
 
 states as (
@@ -14,79 +12,11 @@ states as (
 
 ),
 
-{% for measure, value in measures.items() %}
+{{ rfm_bounds('recency', 'last_order_date') }},
 
-{{ measure }}_spans as (
+{{ rfm_bounds('frequency', 'frequency') }},
 
-    select
-        from_month,
-        until_month,
-        {{ value }} as measured_value,
-        count(*) as customers
-
-    from states
-    group by from_month, until_month, {{ value }}
-
-),
-
-{{ measure }}_months as (
-
-    select
-        {{ integer_series('from_month', 'until_month') }} as snapshot_month,
-        measured_value,
-        customers
-
-    from {{ measure }}_spans
-
-),
-
-{{ measure }}_values as (
-
-    select
-        snapshot_month,
-        measured_value,
-        sum(customers) as customers
-
-    from {{ measure }}_months
-    group by snapshot_month, measured_value
-
-),
-
-{{ measure }}_ranks as (
-
-    select
-        snapshot_month,
-        measured_value,
-        sum(customers) over (partition by snapshot_month) as customers,
-        coalesce(
-            sum(customers) over (
-                partition by snapshot_month
-                order by measured_value
-                rows between unbounded preceding and 1 preceding
-            ), 0
-        ) as customers_below
-
-    from {{ measure }}_values
-
-),
-
-{{ measure }}_bounds as (
-
-    select
-        snapshot_month,
-        max(customers) as customers,
-        {%- for score in range(2, 6) %}
-            min(measured_value) filter (
-                where customers_below > 0 and 5 * customers_below >= {{ score - 1 }} * (customers - 1)
-            ) as {{ measure }}_{{ score }}{{ ',' if not loop.last }}
-        {%- endfor %}
-
-    from {{ measure }}_ranks
-    group by snapshot_month
-
-),
-
-{% endfor %}
+{{ rfm_bounds('monetary', 'monetary') }},
 
 final as (
 
@@ -94,12 +24,18 @@ final as (
         recency_bounds.snapshot_month,
         cast(last_day({{ month_of_index('recency_bounds.snapshot_month') }}) as date) as snapshot_date,
         cast(recency_bounds.customers as bigint) as customers,
-        {%- for measure in measures %}
-            {%- set outer = loop %}
-            {%- for score in range(2, 6) %}
-                {{ measure }}_bounds.{{ measure }}_{{ score }}{{ ',' if not (outer.last and loop.last) }}
-            {%- endfor %}
-        {%- endfor %}
+        recency_bounds.recency_2,
+        recency_bounds.recency_3,
+        recency_bounds.recency_4,
+        recency_bounds.recency_5,
+        frequency_bounds.frequency_2,
+        frequency_bounds.frequency_3,
+        frequency_bounds.frequency_4,
+        frequency_bounds.frequency_5,
+        monetary_bounds.monetary_2,
+        monetary_bounds.monetary_3,
+        monetary_bounds.monetary_4,
+        monetary_bounds.monetary_5
 
     from recency_bounds
     inner join frequency_bounds on recency_bounds.snapshot_month = frequency_bounds.snapshot_month

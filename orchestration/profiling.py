@@ -1,0 +1,96 @@
+"""The profile of each delivery day: one pass over the freshly written Parquet, grouped by day.
+
+The quality gate judges the profile, never the rows again: rows, violations of each rule, nulls, ranges and
+quantiles of numbers, shares per allowed value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.contracts import Column, Contract, quote_name, quote_text
+
+_PRIVATE = ("personal", "direct_identifier", "sensitive")
+
+
+@dataclass(frozen=True)
+class DayProfile:
+    """Figures of one delivery day; ``columns`` holds nulls, ranges and shares by column name."""
+
+    rows: int
+    bad_rows: int
+    violations: Mapping[str, int]
+    columns: Mapping[str, Any]
+
+
+def staged_relation(staged: Path) -> str:
+    """SQL of all rows staged so far."""
+    return f"read_parquet({quote_text(staged / '*' / '*.parquet')}, hive_partitioning=false)"
+
+
+def _measures(column: Column) -> dict[str, str]:
+    """Name -> aggregate SQL of what is measured of a column."""
+    name = quote_name(column.name)
+    measures = {"nulls": f"count(*) - count({name})"}
+    if column.classification in _PRIVATE:
+        return measures
+    if column.logical_type in ("number", "integer"):
+        measures |= {
+            "minimum": f"cast(min({name}) as double)",
+            "median": f"cast(approx_quantile({name}, 0.5) as double)",
+            "maximum": f"cast(max({name}) as double)",
+            "sum": f"cast(sum({name}) as varchar)",
+        }
+    if column.logical_type in ("date", "timestamp"):
+        measures |= {"minimum": f"cast(min({name}) as varchar)", "maximum": f"cast(max({name}) as varchar)"}
+    if any(rule.name == f"{column.name}_allowed" for rule in column.rules) or column.logical_type == "boolean":
+        measures["categories"] = f"cast(to_json(histogram(cast({name} as varchar))) as varchar)"
+    return measures
+
+
+def profile(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int) -> dict[date, DayProfile]:
+    """Profile the staged rows of each delivery day; days without a row are absent."""
+    import json
+
+    if not any(staged.glob("*/*.parquet")):
+        return {}
+    rules = [*(rule.name for rule in contract.rules), "malformed_record"]
+    counts = [f"count(*) filter (where _violations & {1 << i} <> 0)" for i in range(len(rules))]
+    measured = [(c.name, label, sql) for c in contract.columns if c.captured for label, sql in _measures(c).items()]
+    # rows that no rule touches are the usual case: the ~50 filters are evaluated on the others only
+    totals = con.execute(
+        f"select _delivery_date, count(*), {', '.join(sql for _, _, sql in measured)} "
+        f"from {staged_relation(staged)} group by _delivery_date"
+    ).fetchall()
+    broken = {
+        row[0]: row[1:]
+        for row in con.execute(
+            f"select _delivery_date, count(*) filter (where _violations & {error_mask} <> 0), {', '.join(counts)} "
+            f"from {staged_relation(staged)} where _violations <> 0 group by _delivery_date"
+        ).fetchall()
+    }
+    profiles = {}
+    for day, rows, *figures in totals:
+        columns: dict[str, dict[str, Any]] = {}
+        for (name, label, _), figure in zip(measured, figures, strict=True):
+            columns.setdefault(name, {})[label] = json.loads(figure or "{}") if label == "categories" else figure
+        bad, *per_rule = broken.get(day, (0, *([0] * len(rules))))
+        violations = {rule: count for rule, count in zip(rules, per_rule, strict=True) if count}
+        profiles[day] = DayProfile(rows, bad, violations, columns)
+    return profiles
+
+
+def days_with_repeated_keys(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int) -> set[date]:
+    """Days in which two good rows share the primary key."""
+    if not contract.key or not any(staged.glob("*/*.parquet")):
+        return set()
+    key = ", ".join(map(quote_name, contract.key))
+    found = con.execute(
+        f"select distinct _delivery_date from (select _delivery_date from {staged_relation(staged)} "
+        f"where _violations & {error_mask} = 0 group by _delivery_date, {key} having count(*) > 1)"
+    ).fetchall()
+    return {day for (day,) in found}

@@ -1,0 +1,131 @@
+"""Run a table's suite over the delivery days just loaded, and write Great Expectations' Data Docs."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.quality.custom import NATIVE_CHECKS, NativeCheck
+from orchestration.quality.suites import CheckSpec, check_specs, profile_frame
+from orchestration.raw_zone import Partition
+from orchestration.settings import Settings
+from orchestration.warehouse import connect_scratch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN_DAYS = 10
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one check over a window; ``figures`` hold counts and days, never values of rows."""
+
+    name: str
+    passed: bool
+    blocking: bool
+    description: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def validate(settings: Settings, contract: Contract, partitions: Sequence[Partition]) -> list[CheckResult]:
+    """Validate the profile of ``partitions`` (and, for a user's native checks, their rows)."""
+    import great_expectations.expectations as gxe
+
+    specs = check_specs(contract)
+    frame = profile_frame(contract, partitions)
+    native = [c for c in NATIVE_CHECKS if c.table == contract.table]
+    native_names = {c.name for c in native}
+    expectations = [
+        gxe.ExpectColumnValuesToBeNull(column=s.column, meta={"check": s.name, "rule": s.description})
+        if s.column == "undelivered"
+        else gxe.ExpectColumnValuesToBeBetween(column=s.column, min_value=0, max_value=0, meta={"check": s.name, "rule": s.description})
+        for s in specs
+        if s.name not in native_names
+    ]
+    context = _context(settings)
+    results = {r.expectation_config.meta["check"]: r for r in _run(context, f"{contract.table}", frame, expectations)}
+    outcomes = [_outcome(s, frame, results[s.name]) for s in specs if s.name not in native_names]
+    rows = _rows(settings, contract, partitions, native)
+    for check in native if rows is not None else []:
+        expectation = check.build()
+        expectation.meta = {"check": check.name, "rule": check.description}
+        result = _run(context, f"{contract.table} {check.name}", rows, [expectation])[0]
+        figures = {k: float(v) for k, v in result.result.items() if isinstance(v, (int, float))}
+        outcomes.append(CheckResult(check.name, bool(result.success), check.blocking, check.description, figures))
+    if rows is None:
+        outcomes += [CheckResult(c.name, True, c.blocking, c.description, {"rows": 0}) for c in native]
+    return outcomes
+
+
+def write_data_docs(settings: Settings) -> None:
+    """Write Great Expectations' Data Docs of the suites that this process validated."""
+    if _SHARED is not None:
+        _SHARED[1].build_data_docs()
+
+
+def _context(settings: Settings) -> Any:
+    """An ephemeral context of this process whose Data Docs go to FIDELIS_HOME."""
+    import great_expectations as gx
+
+    global _SHARED
+    if _SHARED is None or _SHARED[0] != settings.data_docs_dir:
+        shutil.rmtree(settings.data_docs_dir / "validations", ignore_errors=True)
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        for site in list(context.get_site_names()):
+            context.delete_data_docs_site(site)
+        context.add_data_docs_site(
+            "fidelis",
+            {
+                "class_name": "SiteBuilder",
+                "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(settings.data_docs_dir)},
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            },
+        )
+        context.data_sources.add_pandas("deliveries")
+        _SHARED = (settings.data_docs_dir, context)
+    return _SHARED[1]
+
+
+_SHARED: tuple[Path, Any] | None = None
+
+
+def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]) -> list[Any]:
+    import great_expectations as gx
+
+    source = context.data_sources.get("deliveries")
+    if name in source.get_asset_names():
+        source.delete_asset(name)
+    batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("window")
+    suite = context.suites.add_or_update(gx.ExpectationSuite(name=name, expectations=expectations))
+    definition = context.validation_definitions.add_or_update(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+    return list(definition.run(batch_parameters={"dataframe": frame}).results)
+
+
+def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any) -> CheckResult:
+    failing = frame.loc[result.result.get("partial_unexpected_index_list") or [], "day"].tolist()
+    figures: dict[str, Any] = {"days": len(frame), "days_failing": int(result.result.get("unexpected_count") or 0)}
+    if spec.column == "undelivered":
+        figures["reasons"] = "; ".join(frame["undelivered"].dropna().head(3))
+    else:
+        figures["rows"] = int(frame[spec.column].sum())
+    if failing:
+        figures["first_days_failing"] = ", ".join(failing[:_SHOWN_DAYS])
+    return CheckResult(spec.name, bool(result.success), spec.blocking, spec.description, figures)
+
+
+def _rows(
+    settings: Settings, contract: Contract, partitions: Sequence[Partition], checks: Sequence[NativeCheck]
+) -> "pd.DataFrame | None":
+    """The loaded rows of the window, only the columns that the checks name; None where there is nothing."""
+    columns = sorted({name for check in checks for name in check.columns})
+    captured = {c.name for c in contract.columns if c.captured}
+    folder = settings.raw_dir / contract.table
+    files = [quote_text(folder / file) for p in partitions if p.loaded for file in p.data]
+    if not columns or not files or not set(columns) <= captured:
+        return None
+    with connect_scratch(settings, settings.home) as con:
+        return con.execute(f"select {', '.join(map(quote_name, columns))} from read_parquet([{', '.join(files)}])").df()

@@ -1,0 +1,71 @@
+"""From a contract to its checks: what the gate asks of each delivery, and what stops the pipeline.
+
+The rules of rows were evaluated while the delivery was read; the suite validates the counts. A broken rule
+is a warning, because its rows are in quarantine and the rest is sound; a delivery that is missing,
+unreadable, unaccounted for or bad beyond the declared share stops everything after it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestration.contracts import Contract
+from orchestration.quality.custom import NATIVE_CHECKS
+from orchestration.raw_zone import Partition
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_READER_RULES = {
+    "malformed_record": "every record splits into the fields of its header",
+    "conflicting_key": "rows of one delivery with the same key are equal",
+}
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """One check of a table; ``column`` is the column of the profile frame that must be 0 (or null)."""
+
+    name: str
+    description: str
+    blocking: bool
+    column: str
+
+
+def check_specs(contract: Contract) -> list[CheckSpec]:
+    """The checks of a table that are derived from its contract, and those a user added for it."""
+    specs = [
+        CheckSpec("delivered", f"{contract.table} was delivered and could be read", True, "undelivered"),
+        CheckSpec("rows_accounted", "rows read = loaded + quarantined + duplicates + refused", True, "unaccounted"),
+        CheckSpec("bad_rows_tolerated", _tolerance(contract), True, "intolerable"),
+    ]
+    specs += [CheckSpec(rule.name, rule.sentence, False, rule.name) for rule in contract.rules if not _trivial(contract, rule.name)]
+    specs += [CheckSpec(name, sentence, False, name) for name, sentence in _READER_RULES.items()]
+    specs += [CheckSpec(c.name, c.description, c.blocking, c.name) for c in NATIVE_CHECKS if c.table == contract.table]
+    return specs
+
+
+def _tolerance(contract: Contract) -> str:
+    return f"at most {contract.tolerated_share:.1%} of the rows, or {contract.tolerated_rows} rows, are bad"
+
+
+def _trivial(contract: Contract, rule: str) -> bool:
+    """A text is always a text: its type rule cannot be broken by a text file."""
+    return contract.format != "parquet" and any(rule == f"{c.name}_type" and c.logical_type == "string" for c in contract.columns)
+
+
+def profile_frame(contract: Contract, partitions: Sequence[Partition]) -> "pd.DataFrame":
+    """One row per delivery day, one column per check of the contract."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for p in partitions:
+        row: dict[str, Any] = {
+            "day": p.day.isoformat(),
+            "undelivered": p.failure if p.rows_read == 0 else None,
+            "unaccounted": p.rows_read - p.rows_loaded - p.rows_quarantined - p.rows_duplicate - p.rows_refused,
+            "intolerable": 0 if contract.tolerates(p.rows_read, p.rows_quarantined) else p.rows_quarantined,
+        }
+        names = [*(rule.name for rule in contract.rules), *_READER_RULES]
+        rows.append(row | {name: p.violations.get(name, 0) for name in names})
+    return pd.DataFrame(rows)

@@ -1,0 +1,189 @@
+"""Quarantine: bad rows leave the delivery with their rule, key, file, line and raw text.
+
+A reader counts records, people open files at a line. For the files that hold a bad row, records are mapped
+to physical lines by counting quotes: a record begins at a line before which the number of quotes is even.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.profiling import staged_relation
+from orchestration.sources.files import DeliveredFile, text_lines
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rows taken out of one delivery day; ``conflicts`` of the quarantined share a key and differ."""
+
+    quarantined: int
+    duplicates: int
+    conflicts: int
+
+
+def keep_rejected(con: duckdb.DuckDBPyConnection) -> None:
+    """Move the records that the reader refused in its last scan into table ``rejected``."""
+    tables = {name for (name,) in con.execute("select table_name from duckdb_tables() where temporary").fetchall()}
+    if "reject_errors" not in tables:
+        return
+    con.execute("""
+        insert into rejected
+        select any_value(delivered.delivery_day), file_path, line, min(error_type::varchar)
+        from reject_errors join reject_scans using (scan_id, file_id) join delivered on delivered.path = file_path
+        group by file_path, line
+    """)
+    con.execute("drop table reject_errors")
+    con.execute("drop table reject_scans")
+
+
+def rejected_by_day(con: duckdb.DuckDBPyConnection) -> dict[date, int]:
+    """Records per delivery day that could not be split into fields."""
+    return dict(con.execute("select _delivery_date, count(*) from rejected group by all").fetchall())
+
+
+def separate(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    staged: Path,
+    cleaned: Path,
+    bad: Path,
+    days: Sequence[date],
+    files: Sequence[DeliveredFile],
+    rule_names: Sequence[str],
+    error_mask: int,
+) -> dict[date, Outcome]:
+    """Write the good rows of ``days`` to ``cleaned`` and the bad ones to ``bad``, Parquet per day.
+
+    Of rows equal in every contracted column one is kept, the rest are declared duplicates. Rows of one day
+    that share a key and differ are all bad: no rule could say which is right.
+    """
+    cleaned.mkdir()
+    bad.mkdir()
+    if not days:
+        return {}
+    chosen = ", ".join(f"date '{day}'" for day in days)
+    key = ", ".join(map(quote_name, contract.key))
+    content = ", ".join(quote_name(c.name) for c in contract.columns)
+    has_rows = any(staged.glob("*/*.parquet"))
+    source = f"select * from {staged_relation(staged)} where _delivery_date in ({chosen})" if has_rows else None
+    if source is not None:
+        con.execute(f"""
+            create or replace temp table judged as
+            select *, case
+                when _violations & {error_mask} <> 0 then 'bad'
+                when min(_content) over same_key <> max(_content) over same_key then 'conflict'
+                when row_number() over (same_key order by _file, _row) > 1 then 'duplicate'
+                else 'good' end as _verdict
+            from (select *, hash({content}) as _content from ({source}))
+            window same_key as (partition by _delivery_date, _violations & {error_mask} <> 0, {key})
+        """)
+    else:
+        con.execute("create or replace temp table judged (_delivery_date date, _verdict varchar)")
+    if has_rows:
+        con.execute(
+            f"copy (select * exclude (_verdict, _content), _delivery_date as delivery_date from judged where _verdict = 'good') "
+            f"to {quote_text(cleaned)} (format parquet, partition_by (delivery_date), overwrite_or_ignore true)"
+        )
+        _write_bad(con, contract, bad, files, rule_names)
+    else:
+        _write_bad(con, contract, bad, files, None)
+    counts = {
+        day: (quarantined, duplicates, conflicts)
+        for day, quarantined, duplicates, conflicts in con.execute("""
+            select _delivery_date, count(*) filter (where _verdict in ('bad', 'conflict')),
+                count(*) filter (where _verdict = 'duplicate'), count(*) filter (where _verdict = 'conflict')
+            from judged group by all
+        """).fetchall()
+    }
+    rejected = rejected_by_day(con)
+    outcomes = {}
+    for day in days:
+        quarantined, duplicates, conflicts = counts.get(day, (0, 0, 0))
+        outcomes[day] = Outcome(quarantined + rejected.get(day, 0), duplicates, conflicts)
+    return outcomes
+
+
+def _write_bad(
+    con: duckdb.DuckDBPyConnection, contract: Contract, bad: Path, files: Sequence[DeliveredFile], rule_names: Sequence[str] | None
+) -> None:
+    """Write the quarantined rows: table, day, rules, key, file, line, raw text."""
+    con.execute("create or replace temp table bad_rows (_delivery_date date, rules varchar, key varchar, path varchar, record bigint, is_rejected boolean)")
+    con.execute("insert into bad_rows select _delivery_date, 'malformed_record: ' || lower(reason), null, path, record, true from rejected")
+    if rule_names is not None:
+        names = ", ".join(f"case when _violations & {1 << i} <> 0 then {quote_text(n)} end" for i, n in enumerate(rule_names))
+        key = ", ".join(f"cast({quote_name(k)} as varchar)" for k in contract.key)
+        con.execute(f"""
+            insert into bad_rows
+            select _delivery_date, case when _verdict = 'conflict' then 'conflicting_key' else concat_ws(', ', {names}) end,
+                concat_ws(' | ', {key}), path, _row, false
+            from judged join delivered on name = _file where _verdict in ('bad', 'conflict')
+        """)
+    if not con.execute("select 1 from bad_rows limit 1").fetchall():
+        return
+    paths = {path for (path,) in con.execute("select distinct path from bad_rows").fetchall()}
+    _map_lines(con, contract, [f for f in files if str(f.path) in paths])
+    con.execute(f"""
+        copy (
+            select {quote_text(contract.table)} as table_name, _delivery_date, rules, key, name as file, line, raw_text,
+                _delivery_date as delivery_date
+            from bad_rows left join line_map using (path, record, is_rejected) left join delivered using (path)
+            order by file, line
+        ) to {quote_text(bad)} (format parquet, partition_by (delivery_date), overwrite_or_ignore true)
+    """)
+
+
+def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[DeliveredFile]) -> None:
+    """Create ``line_map``: (path, record, is_rejected) -> physical line and raw text, for ``files``."""
+    if contract.format == "parquet":
+        relation = "[" + ", ".join(quote_text(f.path) for f in files) + "]"
+        con.execute(f"""
+            create or replace temp table line_map as
+            select filename as path, file_row_number + 1 as record, false as is_rejected, file_row_number + 1 as line,
+                cast(to_json(r) as varchar) as raw_text
+            from read_parquet({relation}, filename=true, file_row_number=true) as r
+            where (filename, file_row_number + 1) in (select (path, record) from bad_rows)
+        """)
+        return
+    try:
+        _read_lines(con, files, "utf-8")
+    except duckdb.Error:  # bytes that are no UTF-8: every byte is a character of Latin-1
+        _read_lines(con, files, "latin-1")
+    if contract.format == "jsonl":
+        con.execute("create or replace temp table line_map as select path, line as record, false as is_rejected, line, text as raw_text from text_line")
+        return
+    quote = quote_text(contract.quote)
+    con.execute(f"""
+        create or replace temp table line_map as
+        with parity as (
+            select *, coalesce(sum(length(text) - length(replace(text, {quote}, ''))) over (
+                partition by path order by line rows between unbounded preceding and 1 preceding), 0) % 2 as open_quotes
+            from text_line
+        ),
+        numbered as (
+            select *, sum(1 - open_quotes) over (partition by path order by line rows unbounded preceding) as record from parity
+        ),
+        records as (
+            select path, record, min(line) as line, string_agg(coalesce(text, ''), chr(10) order by line) as raw_text
+            from numbered group by path, record
+        ),
+        readable as (
+            select path, row_number() over (partition by path order by record) as record, line, raw_text
+            from records anti join rejected using (path, record) where record > 1 and raw_text <> ''
+        )
+        select path, record, true as is_rejected, line, raw_text from records semi join rejected using (path, record)
+        union all
+        select path, record, false, line, raw_text from readable
+    """)
+
+
+def _read_lines(con: duckdb.DuckDBPyConnection, files: Sequence[DeliveredFile], encoding: str) -> None:
+    relation = text_lines(files, encoding).replace(", store_rejects=true", "")
+    con.execute(f"""
+        create or replace temp table text_line as
+        select path, n - min(n) over (partition by path) + 1 as line, text
+        from (select filename as path, line as text, row_number() over () as n from {relation})
+    """)

@@ -1,0 +1,169 @@
+"""The raw zone: accepted rows as Parquet per table and delivery day, and what is known of each delivery.
+
+``raw/<table>/_partitions.json`` says which files make up each day. It is replaced by one rename, so that a
+load of any number of days becomes visible at once or not at all; files that it does not name are leftovers
+of a killed run and are swept by the next.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.settings import Settings
+
+_INDEX = "_partitions.json"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One delivery day of one table.
+
+    ``rows_read = rows_loaded + rows_quarantined + rows_duplicate + rows_refused``. A delivery that could not
+    be accepted says why in ``failure``; all its readable rows are refused, and ``data`` then names the
+    files of the last good delivery of the day, if there was one.
+    """
+
+    day: date
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_quarantined: int = 0
+    rows_duplicate: int = 0
+    rows_refused: int = 0
+    violations: Mapping[str, int] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    uncaptured: tuple[str, ...] = ()
+    fingerprint: str = ""
+    contract_version: str = ""
+    failure: str | None = None
+    data: tuple[str, ...] = ()
+    quarantine: tuple[str, ...] = ()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the latest delivery of the day was accepted."""
+        return self.failure is None
+
+
+def _decode(day: str, entry: Mapping[str, Any]) -> Partition:
+    known = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return Partition(day=date.fromisoformat(day), **known)
+
+
+def partitions(settings: Settings, table: str) -> dict[date, Partition]:
+    """The known delivery days of a table, in order."""
+    index = settings.raw_dir / table / _INDEX
+    if not index.exists():
+        return {}
+    entries = json.loads(index.read_text())
+    return {p.day: p for p in (_decode(day, entry) for day, entry in sorted(entries.items()))}
+
+
+def commit(settings: Settings, table: str, changed: Mapping[date, Partition]) -> None:
+    """Make freshly written days visible in one rename, then drop the files that they replace.
+
+    A day whose delivery failed keeps the files of its last good delivery.
+    """
+    known = partitions(settings, table)
+    merged = dict(known)
+    for day, partition in changed.items():
+        before = known.get(day)
+        if partition.failure is not None and before is not None:
+            partition = replace(partition, data=before.data)
+        merged[day] = partition
+    folder = settings.raw_dir / table
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = {}
+    for day, partition in sorted(merged.items()):
+        entry = asdict(partition)
+        del entry["day"]
+        entries[day.isoformat()] = entry
+    write_durably(folder / _INDEX, json.dumps(entries, separators=(",", ":"), default=str))
+    for area, kept in (
+        (settings.raw_dir, {f for p in merged.values() for f in p.data}),
+        (settings.quarantine_dir, {f for p in merged.values() for f in p.quarantine}),
+    ):
+        _remove_unnamed(area / table, kept)
+
+
+def _remove_unnamed(folder: Path, kept: set[str]) -> None:
+    for path in folder.glob("delivery_date=*/*"):
+        if path.relative_to(folder).as_posix() not in kept:
+            path.unlink()
+    for path in folder.glob("delivery_date=*"):
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+def adopt(scratch: Path, folder: Path, token: str) -> dict[date, tuple[str, ...]]:
+    """Move the partition files written in ``scratch`` into ``folder`` and return their names by day."""
+    moved: dict[date, list[str]] = {}
+    for number, path in enumerate(sorted(scratch.glob("delivery_date=*/*.parquet"))):
+        day = path.parent.name
+        target = folder / day / f"{token}-{number}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        moved.setdefault(date.fromisoformat(day.removeprefix("delivery_date=")), []).append(
+            target.relative_to(folder).as_posix()
+        )
+    return {day: tuple(names) for day, names in moved.items()}
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a small file so that a crash leaves the old text or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what killed runs left behind: scratch folders and half-written indexes."""
+    shutil.rmtree(scratch_dir(settings), ignore_errors=True)
+    for leftover in settings.raw_dir.glob("*/*.tmp"):
+        leftover.unlink()
+
+
+def scratch_dir(settings: Settings) -> Path:
+    """Where runs write aside; on the same file system as the raw zone, so that a rename is enough."""
+    return settings.home / "scratch"
+
+
+def loaded_days(settings: Settings, contracts: Mapping[str, Contract]) -> Iterator[date]:
+    """Every day of which some table has an accepted delivery."""
+    for table in contracts:
+        yield from (p.day for p in partitions(settings, table).values() if p.loaded)
+
+
+def relation(settings: Settings, contract: Contract) -> str:
+    """SQL of all accepted rows of a table: the contract's columns and the technical ones, typed."""
+    columns = [quote_name(c.name) for c in contract.columns] + ["_delivery_date", "_file", "_row"]
+    folder = settings.raw_dir / contract.table
+    files = [quote_text(folder / f) for p in partitions(settings, contract.table).values() for f in p.data]
+    if not files:
+        return empty_relation(contract)
+    return f"select {', '.join(columns)} from read_parquet([{', '.join(files)}])"
+
+
+def empty_relation(contract: Contract) -> str:
+    """SQL of the same columns without a row."""
+    columns = [f"cast(null as {c.sql_type}) as {quote_name(c.name)}" for c in contract.columns]
+    columns += ["cast(null as date) as _delivery_date", "cast(null as varchar) as _file", "cast(null as bigint) as _row"]
+    return f"select {', '.join(columns)} where false"

@@ -1,0 +1,104 @@
+"""Which releases there are, which one is current, and how the current one is switched.
+
+``releases/current`` is a symbolic link to a release's folder, replaced by rename: a BI process caches an
+open database by its real path, so its next connection through the link sees the new release.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration.raw_zone import sync_folder
+from orchestration.settings import Settings
+from orchestration.warehouse import DATAMART
+
+CURRENT = "current"
+MANIFEST = "manifest.json"
+BUILDING = ".tmp"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published release; ``tables`` gives rows, sums and checksum of each table."""
+
+    release_id: str
+    folder: Path
+    as_of_date: date
+    published_at: datetime
+    code_version: str
+    tables: Mapping[str, Mapping[str, Any]]
+    checks: Mapping[str, int]
+
+    @property
+    def datamart(self) -> Path:
+        """The DuckDB file that BI tools open."""
+        return self.folder / DATAMART
+
+
+def read_release(folder: Path) -> Release:
+    """The release in a folder, from its manifest."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    return Release(
+        release_id=manifest["release_id"],
+        folder=folder,
+        as_of_date=date.fromisoformat(manifest["as_of_date"]),
+        published_at=datetime.fromisoformat(manifest["published_at"]),
+        code_version=manifest["code_version"],
+        tables=manifest["tables"],
+        checks=manifest["checks"],
+    )
+
+
+def list_releases(settings: Settings) -> list[Release]:
+    """All kept releases, the newest first."""
+    folders = [p.parent for p in settings.releases_dir.glob(f"*/{MANIFEST}") if not p.parent.is_symlink() and p.parent.suffix != BUILDING]
+    return sorted(map(read_release, folders), key=lambda r: r.published_at, reverse=True)
+
+
+def current(settings: Settings) -> Release | None:
+    """The release that readers see; None before the first."""
+    link = settings.releases_dir / CURRENT
+    return read_release(link.resolve()) if link.exists() else None
+
+
+def switch(settings: Settings, release_id: str) -> None:
+    """Make a release the current one, by one rename: readers see the old one or the new one."""
+    link = settings.releases_dir / CURRENT
+    aside = settings.releases_dir / f"{CURRENT}{BUILDING}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(release_id, target_is_directory=True)
+    aside.rename(link)
+    sync_folder(settings.releases_dir)
+
+
+def roll_back(settings: Settings, release_id: str) -> Release:
+    """Make a kept release current again. Raises ValueError for one that is not kept."""
+    kept = {r.release_id: r for r in list_releases(settings)}
+    if release_id not in kept:
+        raise ValueError(f"there is no release {release_id}; kept are: {', '.join(kept) or 'none'}")
+    switch(settings, release_id)
+    return kept[release_id]
+
+
+def prune(settings: Settings) -> list[str]:
+    """Remove releases beyond the number kept (never the current one) and leftovers; returns their ids."""
+    shown = current(settings)
+    removed = []
+    for release in list_releases(settings)[settings.releases_kept :]:
+        if shown is not None and release.release_id == shown.release_id:
+            continue
+        remove_folder(release.folder)
+        removed.append(release.release_id)
+    for leftover in settings.releases_dir.glob(f"*{BUILDING}"):
+        if not leftover.is_symlink():
+            remove_folder(leftover)
+    return removed
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a release's folder; its read-only files do not stand in the way."""
+    shutil.rmtree(folder)

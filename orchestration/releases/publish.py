@@ -1,0 +1,141 @@
+"""Publish: copy the closed mart aside, audit the copy, switch it in.
+
+The build file holds nothing but mart tables, so a plain copy of the closed file is a release, comments
+included, at the speed of the disk. Nothing readers can see changes before the last rename.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.contracts import default_contracts
+from orchestration.raw_zone import sync_folder, write_durably
+from orchestration.releases.catalogue import BUILDING, MANIFEST, Release, list_releases, prune, read_release, remove_folder, switch
+from orchestration.settings import DBT_PROJECT_DIR, PROJECT_DIR, Settings
+from orchestration.warehouse import DATAMART, RESTRICTED, checksum, connect_file, sum_columns
+
+_SCHEMA = {DATAMART: "mart", RESTRICTED: "restricted"}
+
+
+class ReleaseError(RuntimeError):
+    """The release was not published; the message says what its audit found. The old release is untouched."""
+
+
+@cache
+def code_version() -> str:
+    """The package's version and a fingerprint of the code that made the release."""
+    digest = sha256()
+    for folder in (PROJECT_DIR / "orchestration", DBT_PROJECT_DIR):
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".sql", ".yml", ".csv") and "target" not in p.parts):
+            digest.update(path.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{version('fidelis')}+{digest.hexdigest()[:12]}"
+
+
+def _next_id(settings: Settings, as_of_date: date) -> str:
+    used = [re.fullmatch(r"\d{8}-(\d+)", r.release_id) for r in list_releases(settings)]
+    number = max((int(m.group(1)) for m in used if m), default=0) + 1
+    return f"{as_of_date:%Y%m%d}-{number:04d}"
+
+
+def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int]) -> Release:
+    """Publish the marts as built. Raises ReleaseError where the copy does not hold what was built.
+
+    ``restricted.duckdb``, which names persons, goes into a folder of its own that only the owner may enter.
+    """
+    settings.releases_dir.mkdir(parents=True, exist_ok=True)
+    release_id = _next_id(settings, as_of_date)
+    aside = settings.releases_dir / f"{release_id}{BUILDING}"
+    if aside.exists():
+        remove_folder(aside)
+    aside.mkdir()
+    tables = _copy_audited(settings, DATAMART, aside)
+    if (settings.warehouse_dir / RESTRICTED).exists():
+        private = aside / "restricted"
+        private.mkdir(mode=0o700)
+        _copy_audited(settings, RESTRICTED, private)
+        (private / RESTRICTED).chmod(0o400)
+        sync_folder(private)
+    manifest = {
+        "release_id": release_id,
+        "as_of_date": as_of_date.isoformat(),
+        "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": code_version(),
+        "business_timezone": settings.timezone,
+        "reporting_currency": settings.currency,
+        "checks": dict(checks),
+        "tables": tables,
+    }
+    write_durably(aside / MANIFEST, json.dumps(manifest, indent=1))
+    folder = settings.releases_dir / release_id
+    aside.rename(folder)
+    sync_folder(settings.releases_dir)
+    switch(settings, release_id)
+    prune(settings)
+    return read_release(folder)
+
+
+def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Copy one closed build file and prove the copy: tables, rows, sums; returns them with checksums."""
+    source, target = settings.warehouse_dir / name, folder / name
+    if not source.exists():
+        raise ReleaseError(f"there is no {name} to publish: the mart has not been built yet")
+    with connect_file(settings, source) as con:
+        built = _figures(con, name, checksums=False)
+    if source.with_name(f"{name}.wal").exists():
+        raise ReleaseError(f"{name} was not closed properly (its .wal is still there); run again")
+    temporary = target.with_name(f"{name}{BUILDING}")
+    shutil.copyfile(source, temporary)
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    with connect_file(settings, temporary) as con:
+        copied = _figures(con, name, checksums=True)
+    for table, figures in built.items():
+        if {k: v for k, v in copied.get(table, {}).items() if k != "checksum"} != figures:
+            raise ReleaseError(f"{table} in the release differs from what was built: {copied.get(table)} instead of {figures}")
+    temporary.chmod(0o444)
+    temporary.rename(target)
+    sync_folder(folder)
+    return copied
+
+
+def _figures(con: duckdb.DuckDBPyConnection, name: str, *, checksums: bool) -> dict[str, dict[str, Any]]:
+    """Rows, sums and checksum by table; refuses what does not belong into this file."""
+    found = con.execute("select schema_name, table_name from duckdb_tables() where not internal order by all").fetchall()
+    strangers = [f"{schema}.{table}" for schema, table in found if schema != _SCHEMA[name]]
+    if strangers:
+        raise ReleaseError(f"{name} holds tables outside schema {_SCHEMA[name]}: {', '.join(strangers)}")
+    if not found:
+        raise ReleaseError(f"{name} holds no table: the mart has not been built yet")
+    if name == DATAMART:
+        _refuse_identifiers(con)
+    figures = {}
+    for schema, table in found:
+        relation = f'"{schema}"."{table}"'
+        entry: dict[str, Any] = dict(sum_columns(con, relation))
+        entry["rows"] = int(entry["rows"])
+        if checksums:
+            entry["checksum"] = checksum(con, relation)
+        figures[table] = entry
+    return figures
+
+
+def _refuse_identifiers(con: duckdb.DuckDBPyConnection) -> None:
+    """The default release has no column that the contracts class as a direct identifier."""
+    identifiers = {c.name for contract in default_contracts().values() for c in contract.columns if c.classification == "direct_identifier"}
+    columns = con.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
+    named = [f"{table}.{column}" for table, column in columns if column in identifiers]
+    if named:
+        raise ReleaseError(f"direct identifiers may not enter the default release: {', '.join(named)}")

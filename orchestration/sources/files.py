@@ -1,0 +1,202 @@
+"""Delivered files: which there are, whether their header fits the contract, and how DuckDB reads them.
+
+Reading never fails row by row: what a reader cannot split into fields is reported as a rejected record,
+everything else arrives as text (CSV, JSON lines) or with the file's own types (Parquet).
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from orchestration.contracts import Contract, path_pattern, quote_name, quote_text
+
+#: A longer record is refused: no row of a retailer has it, and an unclosed quote must not eat memory.
+MAX_LINE_BYTES = 2_000_000
+_HEADER_BYTES = 1_000_000
+
+
+class DeliveryError(ValueError):
+    """A delivery cannot be read at all; the message is one sentence that names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class DeliveredFile:
+    """One file of one delivery day; ``name`` is its path below the landing folder."""
+
+    day: date
+    path: Path
+    name: str
+    size: int
+    modified_ns: int
+
+
+def discover(contract: Contract, landing: Path) -> dict[date, tuple[DeliveredFile, ...]]:
+    """All delivered files of a table by delivery day, in name order."""
+    glob, pattern, day_format = path_pattern(contract)
+    found: dict[date, list[DeliveredFile]] = {}
+    for path in sorted(landing.glob(glob)):
+        name = path.relative_to(landing).as_posix()
+        if pattern is None:
+            day = contract.delivery_date
+        else:
+            match = pattern.match(name)
+            try:
+                day = datetime.strptime(match["date"], day_format).date() if match else None
+            except ValueError:  # the wildcard caught a name that is no date
+                day = None
+        if day is not None and path.is_file():
+            stat = path.stat()
+            found.setdefault(day, []).append(DeliveredFile(day, path, name, stat.st_size, stat.st_mtime_ns))
+    return {day: tuple(files) for day, files in sorted(found.items())}
+
+
+def fingerprint(files: Sequence[DeliveredFile]) -> str:
+    """Changes whenever a file of the delivery comes, goes or is written again."""
+    listing = "\n".join(f"{f.name} {f.size} {f.modified_ns}" for f in files)
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+
+def check_whole(file: DeliveredFile) -> None:
+    """Raise DeliveryError where a gzip file is cut off or damaged: DuckDB reads such a file up to the damage."""
+    if file.path.suffix != ".gz":
+        return
+    try:
+        with gzip.open(file.path, "rb") as stream:
+            while stream.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise DeliveryError(f"{file.name} is no whole gzip file: {error}") from error
+
+
+def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
+    """The header of a CSV file. Raises DeliveryError where it is no text or lacks a contracted column."""
+    opener = gzip.open if file.path.suffix == ".gz" else open
+    try:
+        with opener(file.path, "rb") as stream:
+            start = stream.read(_HEADER_BYTES)
+    except (OSError, EOFError) as error:
+        raise DeliveryError(f"{file.name} cannot be opened: {error}") from error
+    if not start.strip():
+        raise DeliveryError(f"{file.name} is empty: not even a header line")
+    line = start.splitlines()[0] if len(start) < _HEADER_BYTES or b"\n" in start else None
+    if line is None:
+        raise DeliveryError(f"{file.name} has no end of line within its first {_HEADER_BYTES:,} bytes")
+    try:
+        text = line.decode("utf-8-sig" if contract.encoding.lower() in ("utf-8", "utf8") else contract.encoding)
+    except UnicodeDecodeError as error:
+        raise DeliveryError(f"{file.name} is not {contract.encoding} text (byte {error.start + 1} of its header)") from error
+    if "\0" in text:
+        raise DeliveryError(f"{file.name} is not {contract.encoding} text: its header holds zero bytes")
+    header = tuple(next(csv.reader(io.StringIO(text), delimiter=contract.delimiter, quotechar=contract.quote), []))
+    header = tuple(name.strip() for name in header)
+    folded = [name.lower() for name in header]
+    twice = sorted({name for name in header if folded.count(name.lower()) > 1})
+    if twice:
+        raise DeliveryError(f"{file.name} has column '{twice[0]}' more than once")
+    missing = [c.header for c in contract.columns if c.header is not None and c.header not in header]
+    if missing:
+        raise DeliveryError(f"{file.name} lacks column {_named(missing)}; its header is {_shown(header)}{_renamed(missing, header)}")
+    return header
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(f"'{n}'" for n in names)
+
+
+def _shown(header: Sequence[str]) -> str:
+    text = ", ".join(header)
+    return text if len(text) <= 300 else text[:300] + " ..."
+
+
+def _renamed(missing: Sequence[str], header: Sequence[str]) -> str:
+    from rapidfuzz import process, utils
+
+    best = process.extractOne(missing[0], list(header), processor=utils.default_process, score_cutoff=70)
+    return f". Was '{missing[0]}' renamed to '{best[0]}'?" if best else ""
+
+
+def _paths(files: Sequence[DeliveredFile]) -> str:
+    return "[" + ", ".join(quote_text(f.path) for f in files) + "]"
+
+
+def _encoding(contract: Contract) -> str:
+    return {"latin-1": "latin-1", "iso-8859-1": "latin-1", "utf-16": "utf-16"}.get(contract.encoding.lower(), "utf-8")
+
+
+def text_lines(files: Sequence[DeliveredFile], encoding: str) -> str:
+    """SQL of a relation (line, filename) of the physical lines of text files; blank lines are null."""
+    return (
+        f"read_csv({_paths(files)}, auto_detect=false, header=false, delim=chr(1), quote='', escape='', "
+        f"columns={{'line': 'VARCHAR'}}, filename=true, null_padding=true, encoding={quote_text(encoding)}, "
+        f"max_line_size={MAX_LINE_BYTES}, store_rejects=true)"
+    )
+
+
+def _csv(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str]) -> str:
+    columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header)
+    nulls = ["", *([contract.null_text] if contract.null_text else [])]
+    return (
+        f"read_csv({_paths(files)}, auto_detect=false, header=true, delim={quote_text(contract.delimiter)}, "
+        f"quote={quote_text(contract.quote)}, escape={quote_text(contract.quote)}, columns={{{columns}}}, filename=true, "
+        f"nullstr=[{', '.join(map(quote_text, nulls))}], encoding={quote_text(_encoding(contract))}, "
+        f"max_line_size={MAX_LINE_BYTES}, strict_mode=true, store_rejects=true)"
+    )
+
+
+def _json_shape(headers: Sequence[str]) -> str:
+    """The structure of the captured fields for json_transform; ``user.account`` is a field of an object."""
+    shape: dict[str, object] = {}
+    for header in headers:
+        *parents, leaf = header.split(".")
+        node = shape
+        for parent in parents:
+            node = node.setdefault(parent, {})  # type: ignore[assignment]
+        node[leaf] = "VARCHAR"
+    return json.dumps(shape)
+
+
+def source_relation(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], landing: Path) -> str:
+    """SQL (FROM item) of the files' records: the source's columns, ``_file``, ``_row`` and ``_malformed``.
+
+    ``_row`` counts the readable records of a file from 1. Files of one call have the same ``header``.
+    """
+    one_file = len(files) == 1
+    numbered = "row_number() over ()"
+    offset = "" if one_file else " - min(_n) over (partition by filename) + 1"
+    if contract.format == "parquet":
+        records = (
+            "(select * exclude (filename, file_row_number), filename as _path, file_row_number + 1 as _row, false as _malformed "
+            f"from read_parquet({_paths(files)}, filename=true, file_row_number=true))"
+        )
+    elif contract.format == "csv":
+        records = (
+            f"(select * exclude (filename, _n), filename as _path, _n{offset} as _row, false as _malformed "
+            f"from (select *, {numbered} as _n from {_csv(contract, files, header)}))"
+        )
+    else:
+        shape = quote_text(_json_shape([c.header for c in contract.columns if c.header]))
+        records = (
+            "(select line, _fields, filename as _path, _row, line is not null and _fields is null as _malformed from ("
+            f"select line, filename, _n{offset} as _row, try(json_transform(line, {shape})) as _fields "
+            f"from (select *, {numbered} as _n from {text_lines(files, _encoding(contract))})) where line is not null)"
+        )
+    return contract.source.replace("{source}", f"{records} as source").replace("{landing}", str(landing))
+
+
+def source_value(contract: Contract, header: str) -> str:
+    """SQL of one source field by its header."""
+    if contract.format != "jsonl":
+        return quote_name(header)
+    return "_fields." + ".".join(quote_name(part) for part in header.split("."))
+
+
+def parquet_rows(files: Sequence[DeliveredFile]) -> str:
+    """SQL giving (filename, rows) as the footers of Parquet files state them."""
+    return f"select file_name as filename, num_rows as rows from parquet_file_metadata({_paths(files)})"

@@ -1,0 +1,102 @@
+"""From a source's value to the contract's type, without ever changing a value in silence.
+
+DuckDB's casts are lenient: they round 2.5 to 3, drop a time zone, read '0x1F'. Here a text is accepted when
+the typed value prints as that same text, or when it matches the type's pattern; anything else is a violation.
+"""
+
+from dataclasses import dataclass
+
+from orchestration.contracts import Column, Contract, quote_text
+
+_OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_TIMESTAMP = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?{_OFFSET}?"
+_TRUE = "('true', 't', '1', 'yes', 'y')"
+_FALSE = "('false', 'f', '0', 'no', 'n')"
+
+
+@dataclass(frozen=True)
+class TypedValue:
+    """SQL of the typed value, and SQL that is true where the source's value is not of the type."""
+
+    value: str
+    violation: str
+
+
+def typed(column: Column, contract: Contract, raw: str, raw_type: str) -> TypedValue:
+    """Type the source expression ``raw`` (an SQL name of type ``raw_type``) as ``column`` declares."""
+    if raw_type == "VARCHAR":
+        return _from_text(column, contract, raw)
+    return _from_native(column, contract, raw, raw_type)
+
+
+def _unreadable(value: str, raw: str) -> str:
+    return f"{raw} is not null and {value} is null"
+
+
+def _checked(value: str, raw: str, pattern: str) -> TypedValue:
+    """Accept a text that the typed value prints as; only the others are matched against the pattern."""
+    violation = (
+        f"case when {raw} is null or cast({value} as varchar) = {raw} then false when {value} is null then true "
+        f"else not regexp_full_match({raw}, {quote_text(pattern)}) end"
+    )
+    return TypedValue(value, violation)
+
+
+def _from_text(column: Column, contract: Contract, raw: str) -> TypedValue:
+    kind = column.logical_type
+    if kind == "string":
+        return TypedValue(raw, "false")
+    if kind == "integer":
+        return _checked(f"try_cast({raw} as bigint)", raw, r"\s*[+-]?[0-9]+\s*")
+    if kind == "number":
+        scale = int(column.sql_type.rstrip(")").split(",")[1])
+        sign = "," if contract.decimal_sign == "," else r"\."
+        text = f"replace({raw}, ',', '.')" if contract.decimal_sign == "," else raw
+        pattern = rf"\s*[+-]?[0-9]*({sign}[0-9]{{0,{scale}}}0*)?\s*"
+        return _checked(f"try_cast({text} as {column.sql_type})", raw, pattern)
+    if kind == "boolean":
+        value = f"case when lower({raw}) in {_TRUE} then true when lower({raw}) in {_FALSE} then false end"
+        return TypedValue(value, _unreadable(value, raw))
+    if kind == "date":
+        if column.format:
+            value = f"cast(try_strptime({raw}, {quote_text(column.format)}) as date)"
+            return TypedValue(value, _unreadable(value, raw))
+        value = f"try_cast({raw} as date)"
+        return TypedValue(value, f"{raw} is not null and cast({value} as varchar) is distinct from {raw}")
+    if column.format:
+        value = _to_utc(f"try_strptime({raw}, {quote_text(column.format)})", contract.timezone)
+        return TypedValue(value, _unreadable(value, raw))
+    naive = f"try_cast({raw} as timestamp)"
+    with_offset = (
+        f"case when {raw}[-1] = 'Z' then try_cast({raw}[:-2] as timestamp) "
+        f"when regexp_matches({raw}, ':[0-9.]+[+-][0-9]{{2}}(:?[0-9]{{2}})?$') then timezone('UTC', try_cast({raw} as timestamptz)) "
+        f"else {_to_utc(naive, contract.timezone)} end"
+    )
+    violation = (
+        f"case when {raw} is null or cast({naive} as varchar) = {raw} then false when {naive} is null then true "
+        f"else not regexp_full_match({raw}, {quote_text(_TIMESTAMP)}) end"
+    )
+    return TypedValue(with_offset, violation)
+
+
+def _to_utc(naive: str, zone: str) -> str:
+    return naive if zone == "UTC" else f"timezone('UTC', timezone({quote_text(zone)}, {naive}))"
+
+
+def _from_native(column: Column, contract: Contract, raw: str, raw_type: str) -> TypedValue:
+    if column.logical_type == "timestamp":
+        if raw_type == "TIMESTAMP WITH TIME ZONE":
+            return TypedValue(f"timezone('UTC', {raw})", "false")
+        value = _to_utc(f"try_cast({raw} as timestamp)", contract.timezone)
+        return TypedValue(value, _unreadable(value, raw))
+    value = f"try_cast({raw} as {column.sql_type})"
+    if column.logical_type == "integer" and raw_type in ("DOUBLE", "FLOAT"):
+        return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
+    if column.logical_type == "number" and raw_type in ("DOUBLE", "FLOAT"):
+        # a binary fraction prints with noise; a real difference beyond the declared decimals is not noise
+        return TypedValue(value, f"{raw} is not null and ({value} is null or abs(cast({value} as double) - {raw}) > 1e-6)")
+    if column.logical_type == "number" and raw_type.startswith("DECIMAL"):
+        return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
+    if column.logical_type == "date" and raw_type.startswith("TIMESTAMP"):
+        return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
+    return TypedValue(value, _unreadable(value, raw))

@@ -1,0 +1,140 @@
+"""The private build database: ``warehouse.duckdb`` and the two files that the marts are built into.
+
+dbt writes staging and intermediate tables into ``warehouse.duckdb``, the marts into the attached
+``datamart.duckdb`` and what names a person into ``restricted.duckdb``; publishing is then a plain copy of
+closed files. Every connection of the process to these files has the same settings: DuckDB refuses a second
+configuration of an open file.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration import raw_zone
+from orchestration.contracts import Contract, default_contracts, quote_text
+from orchestration.settings import Settings
+
+WAREHOUSE = "warehouse.duckdb"
+DATAMART = "datamart.duckdb"
+RESTRICTED = "restricted.duckdb"
+
+#: No extension is fetched: a network that swallows packets would cost two minutes a statement.
+OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    return {**OFFLINE, "threads": str(settings.threads), "memory_limit": settings.memory}
+
+
+@contextmanager
+def connect_scratch(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory that spills into ``folder``; gone when closed."""
+    con = duckdb.connect(config={**_config(settings), "temp_directory": str(folder / "spill")})
+    try:
+        con.execute("set TimeZone = 'UTC'")
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def connect_file(settings: Settings, file: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """One database file, closed on leaving whatever happens."""
+    con = duckdb.connect(str(file), read_only=read_only, config=_config(settings))
+    try:
+        con.execute("set TimeZone = 'UTC'")
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def connect_reader(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A release as a BI tool should open it: read-only, and unable to touch other files of the host."""
+    con = duckdb.connect(str(file), read_only=True, config={**OFFLINE, "enable_external_access": "false", "lock_configuration": "true"})
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def reset(settings: Settings) -> None:
+    """Remove the build database: the next run builds everything from the raw zone."""
+    for name in (WAREHOUSE, DATAMART, RESTRICTED):
+        for file in (settings.warehouse_dir / name, settings.warehouse_dir / f"{name}.wal"):
+            file.unlink(missing_ok=True)
+
+
+def prepare(settings: Settings, contracts: Mapping[str, Contract]) -> date | None:
+    """Show dbt the raw zone as it is now, and the parameters of the run; returns ``as_of_date``.
+
+    Schema ``raw`` has one view per table of the mart's vocabulary, empty where the retailer has no such
+    table. ``as_of_date`` is the last day of which a delivery was accepted (None: there is none yet), so that
+    the mart depends on the raw zone and the settings alone, whatever the order of the runs.
+    """
+    settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
+    as_of_date = max(raw_zone.loaded_days(settings, contracts), default=None)
+    with connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
+        con.execute("begin")
+        con.execute("create schema if not exists raw")
+        con.execute("create schema if not exists control")
+        for table, default in default_contracts().items():
+            contract = contracts.get(table)
+            query = raw_zone.relation(settings, contract) if contract else raw_zone.empty_relation(default)
+            con.execute(f"create or replace view raw.{table} as {query}")
+        con.execute("create or replace table control.run_parameters (as_of_date date, business_timezone varchar, reporting_currency varchar)")
+        con.execute(
+            "insert into control.run_parameters values (?, ?, ?)",
+            [as_of_date or settings.first_day, settings.timezone, settings.currency],
+        )
+        con.execute(
+            "create or replace table control.source_tables "
+            "(table_name varchar, is_present boolean, delivery_mode varchar, prices_include_tax boolean)"
+        )
+        con.executemany(
+            "insert into control.source_tables values (?, ?, ?, ?)",
+            [
+                (table, table in contracts, contracts.get(table, default).mode, contracts.get(table, default).prices_include_tax)
+                for table, default in default_contracts().items()
+            ],
+        )
+        con.execute("commit")
+    return as_of_date
+
+
+def sum_columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Rows, and the exact sum of each decimal column, of a relation: what must not change on the way."""
+    described = con.execute(f"describe {relation}").fetchall()
+    decimals = [row[0] for row in described if row[1].startswith("DECIMAL")]
+    sums = ", ".join(f'coalesce(cast(sum("{name}") as varchar), \'0\')' for name in decimals)
+    row = con.execute(f"select cast(count(*) as varchar){', ' + sums if sums else ''} from {relation}").fetchone()
+    assert row is not None
+    return dict(zip(["rows", *decimals], row, strict=True))
+
+
+def checksum(con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """A checksum of a relation's content that does not depend on the order of its rows."""
+    row = con.execute(f"select coalesce(cast(sum(cast(hash(t) as hugeint)) as varchar), '0') from {relation} as t").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def attach_read_only(con: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
+    """Attach a second database file for reading."""
+    con.execute(f"attach {quote_text(file)} as {name} (read_only)")
+
+
+def row_counts(settings: Settings) -> dict[str, int]:
+    """Rows of every table built, by dbt's quoted name of the relation."""
+    counts: dict[str, int] = {}
+    for name in (WAREHOUSE, DATAMART, RESTRICTED):
+        file = settings.warehouse_dir / name
+        if file.exists():
+            with connect_file(settings, file) as con:
+                rows = con.execute("select database_name, schema_name, table_name, estimated_size from duckdb_tables()").fetchall()
+            counts |= {f'"{database}"."{schema}"."{table}"': size for database, schema, table, size in rows}
+    return counts

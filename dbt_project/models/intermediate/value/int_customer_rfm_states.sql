@@ -21,6 +21,12 @@ returns as (
 
 ),
 
+undone_orders as (
+
+    select * from {{ ref('int_undone_orders') }}
+
+),
+
 run_parameters as (
 
     select * from {{ source('control', 'run_parameters') }}
@@ -39,25 +45,24 @@ last_month as (
 
 ),
 
--- an order that is not kept, without a date since when, never counted: a test, or without lines
 dated_orders as (
 
     select
-        order_id,
-        customer_id,
-        order_date,
-        net_amount + returned_amount as amount,
-        {{ month_index('order_date') }} as order_month,
+        orders.order_id,
+        orders.customer_id,
+        orders.order_date,
+        orders.net_amount + orders.returned_amount as amount,
+        {{ month_index('orders.order_date') }} as order_month,
         case
-            when is_kept then {{ never }}
-            else {{ month_index('least(cancelled_date, fully_returned_date)') }}
-        end as unkept_month
+            when orders.is_kept then {{ never }}
+            else {{ month_index('undone_orders.undone_date') }}
+        end as undone_month
 
     from orders
+    left join undone_orders on orders.order_id = undone_orders.order_id
     where
-        customer_id is not null
-        and not is_test
-        and (is_kept or cancelled_date is not null or fully_returned_date is not null)
+        orders.customer_id is not null
+        and (orders.is_kept or undone_orders.undone_date is not null)
 
 ),
 
@@ -67,13 +72,13 @@ counted_orders as (
     select
         *,
         {% if window_months > 0 -%}
-            least(unkept_month, order_month + {{ window_months }}) as exit_month
+            least(undone_month, order_month + {{ window_months }}) as exit_month
         {%- else -%}
-            unkept_month as exit_month
+            undone_month as exit_month
         {%- endif %}
 
     from dated_orders
-    where unkept_month > order_month
+    where undone_month > order_month
 
 ),
 
@@ -98,7 +103,7 @@ changes as (
         1 as known_orders,
         1 as frequency,
         amount as monetary,
-        case when unkept_month = {{ never }} then order_date end as lasting_order_date
+        case when undone_month = {{ never }} then order_date end as lasting_order_date
 
     from counted_orders
 
@@ -118,14 +123,14 @@ changes as (
 
     select
         customer_id,
-        unkept_month as month_index,
+        undone_month as month_index,
         -1 as known_orders,
         0 as frequency,
         0 as monetary,
         cast(null as date) as lasting_order_date
 
     from counted_orders
-    where unkept_month < {{ never }}
+    where undone_month < {{ never }}
 
     union all
 
@@ -186,8 +191,8 @@ passing_orders as (
         on
             counted_orders.customer_id = monthly_changes.customer_id
             and counted_orders.order_month <= monthly_changes.month_index
-            and counted_orders.unkept_month > monthly_changes.month_index
-    where counted_orders.unkept_month < {{ never }}
+            and counted_orders.undone_month > monthly_changes.month_index
+    where counted_orders.undone_month < {{ never }}
     group by monthly_changes.customer_id, monthly_changes.month_index
 
 ),

@@ -1,0 +1,108 @@
+{#
+    Since when an order that is not kept has not been: the day it was cancelled, or the day on which its last outstanding unit
+    came back, whichever was first. Up to the day before, it was a kept order like any other. Without a date it never was one: an
+    order without lines, or with nothing in them.
+#}
+with
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('fct_order_lines') }}
+
+),
+
+returns as (
+
+    select * from {{ ref('fct_returns') }}
+
+),
+
+orders_not_kept as (
+
+    select
+        order_id,
+        cancelled_date
+
+    from orders
+    where
+        not is_kept
+        and not is_test
+
+),
+
+lines_with_goods as (
+
+    select
+        lines.order_id,
+        lines.order_line_id,
+        lines.quantity
+
+    from lines
+    inner join orders_not_kept on lines.order_id = orders_not_kept.order_id
+    where lines.quantity > 0
+
+),
+
+returns_so_far as (
+
+    select
+        lines_with_goods.order_line_id,
+        lines_with_goods.quantity,
+        returns.return_date,
+        sum(returns.returned_quantity) over (
+            partition by returns.order_line_id
+            order by returns.return_date, returns.return_id
+            rows between unbounded preceding and current row
+        ) as returned_quantity
+
+    from returns
+    inner join lines_with_goods on returns.order_line_id = lines_with_goods.order_line_id
+
+),
+
+returned_lines as (
+
+    select
+        order_line_id,
+        min(return_date) as fully_returned_date
+
+    from returns_so_far
+    where returned_quantity >= quantity
+    group by order_line_id
+
+),
+
+returned_orders as (
+
+    select
+        lines_with_goods.order_id,
+        case
+            when count(returned_lines.order_line_id) = count(*) then max(returned_lines.fully_returned_date)
+        end as fully_returned_date
+
+    from lines_with_goods
+    left join returned_lines on lines_with_goods.order_line_id = returned_lines.order_line_id
+    group by lines_with_goods.order_id
+
+),
+
+final as (
+
+    select
+        orders_not_kept.order_id,
+        orders_not_kept.cancelled_date,
+        returned_orders.fully_returned_date,
+        least(orders_not_kept.cancelled_date, returned_orders.fully_returned_date) as undone_date
+
+    from orders_not_kept
+    left join returned_orders on orders_not_kept.order_id = returned_orders.order_id
+
+)
+
+select * from final

@@ -1,10 +1,10 @@
-{#- Group of the channel that brought a visit, from the tags of its landing link and its referrer. The
-    rules follow the order in which they are written: a tag beats a referrer, a paid medium beats all. -#}
+{#- Group of the channel that brought a visit, from the tags of its landing link and its referrer, all
+    in lower case. The first rule that fits holds: a tag beats a referrer. -#}
 {% macro channel_group(source, medium, referrer) -%}
     case
         when {{ medium }} in ('cpc', 'ppc', 'paid', 'paidsearch', 'paid_search', 'sem') then 'paid_search'
         when {{ medium }} in ('paid_social', 'paidsocial', 'cpc_social', 'social_paid') then 'paid_social'
-        when {{ medium }} in ('display', 'banner', 'cpm', 'retargeting') then 'display'
+        when {{ medium }} in ('display', 'banner', 'cpm', 'retargeting', 'ads') then 'display'
         when {{ medium }} in ('affiliate', 'affiliates', 'partner') then 'affiliate'
         when {{ medium }} in ('email', 'e-mail', 'newsletter') or {{ source }} in ('email', 'newsletter') then 'email'
         when {{ medium }} = 'sms' or {{ source }} = 'sms' then 'sms'
@@ -15,10 +15,10 @@
         when {{ medium }} = 'referral' then 'referral'
         when {{ medium }} is not null or {{ source }} is not null then 'other'
         when {{ referrer }} is null then 'direct'
-        {% for engine in ['google.', 'bing.', 'duckduckgo.', 'yahoo.', 'ecosia.', 'qwant.', 'baidu.', 'yandex.'] -%}
+        {% for engine in ['search.', 'google.', 'bing.', 'duckduckgo.', 'yahoo.', 'ecosia.', 'qwant.', 'baidu.', 'yandex.'] -%}
         when {{ referrer }} like '{{ engine }}%' or {{ referrer }} like '%.{{ engine }}%' then 'organic_search'
         {% endfor -%}
-        {% for network in ['facebook.', 'instagram.', 'tiktok.', 'pinterest.', 'linkedin.', 'youtube.', 'twitter.', 'x.com', 't.co'] -%}
+        {% for network in ['social.', 'facebook.', 'instagram.', 'tiktok.', 'pinterest.', 'linkedin.', 'youtube.', 'twitter.', 'x.com', 't.co'] -%}
         when {{ referrer }} like '{{ network }}%' or {{ referrer }} like '%.{{ network }}%' then 'organic_social'
         {% endfor -%}
         else 'referral'
@@ -29,7 +29,7 @@
 {#- True for the user agents of programs that open messages on their own: image proxies, scanners, robots. -#}
 {% macro is_machine_user_agent(user_agent) -%}
     coalesce(
-        {% for mark in ['googleimageproxy', 'yahoomailproxy', 'applemail privacy', 'mail privacy', 'bot', 'crawler', 'spider', 'scanner', 'proofpoint', 'barracuda', 'mimecast'] -%}
+        {% for mark in ['proxy', 'prefetch', 'mail privacy', 'bot', 'crawler', 'spider', 'scanner', 'proofpoint', 'barracuda', 'mimecast'] -%}
         lower({{ user_agent }}) like '%{{ mark }}%'
         {% if not loop.last %}or {% endif %}
         {%- endfor %}

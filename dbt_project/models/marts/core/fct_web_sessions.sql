@@ -33,6 +33,16 @@ identity as (
 
 ),
 
+campaigns as (
+
+    select
+        campaign_id,
+        medium
+
+    from {{ ref('stg_marketing__campaigns') }}
+
+),
+
 -- Events of one half hour are never more than 30 minutes apart, so they are of one session: the gaps
 -- need looking for between half hours only.
 half_hours as (
@@ -138,14 +148,18 @@ final as (
         sessions.tagged.utm_source as utm_source,
         sessions.tagged.utm_medium as utm_medium,
         sessions.tagged.utm_campaign as utm_campaign,
+        -- a link of one of our campaigns is of the campaign's medium, whatever its tag says
         {{ channel_group(
-            'lower(sessions.tagged.utm_source)', 'lower(sessions.tagged.utm_medium)', 'sessions.entry.referrer'
+            'lower(sessions.tagged.utm_source)',
+            'coalesce(campaigns.medium, lower(sessions.tagged.utm_medium))',
+            'sessions.entry.referrer'
         ) | indent(8) }} as channel_group,
         sessions.entry.page_path as landing_page,
         sessions.entry.device as device
 
     from sessions
     cross join run
+    left join campaigns on sessions.tagged.utm_campaign = campaigns.campaign_id
     left join identity on sessions.signed_in.customer_id = identity.source_customer_id
 
 )

@@ -1,0 +1,1 @@
+"""Fidelis: a marketing datamart, from landing files to a published mart, every night."""

@@ -152,11 +152,17 @@ def _column_rules(
     column = quote_name(name)
     rules = [Rule(f"{name}_type", "{type_violation}", f"{name} must be a {sql_type}", "error", name)]
     if required:
-        rules.append(Rule(f"{name}_required", f"{{missing}}", f"{name} must be given", "error", name))
+        rules.append(Rule(f"{name}_required", "{missing}", f"{name} must be given", "error", name))
     if allowed:
         values = ", ".join(quote_text(v) for v in allowed)
         rules.append(
-            Rule(f"{name}_allowed", f"{column} not in ({values})", f"{name} must be one of {', '.join(allowed)}", severity, name)
+            Rule(
+                f"{name}_allowed",
+                f"{column} not in ({values})",
+                f"{name} must be one of {', '.join(allowed)}",
+                severity,
+                name,
+            )
         )
     for option, (operator, sentence) in _BOUNDS.items():
         if option in options:
@@ -175,7 +181,15 @@ def _column_rules(
         rules.append(Rule(f"{name}_pattern", violation, f"{name} must look like {options['pattern']}", severity, name))
     if "maxLength" in options:
         limit = int(options["maxLength"])
-        rules.append(Rule(f"{name}_length", f"length({column}) > {limit}", f"{name} must not be longer than {limit}", severity, name))
+        rules.append(
+            Rule(
+                f"{name}_length",
+                f"length({column}) > {limit}",
+                f"{name} must not be longer than {limit}",
+                severity,
+                name,
+            )
+        )
     return tuple(rules)
 
 
@@ -187,7 +201,9 @@ def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
     name, custom = str(prop.name), _custom(prop)
     logical_type = prop.logicalType or (base.logical_type if base else None)
     if logical_type not in SQL_TYPES:
-        raise ContractError(f"{file}: column '{name}' has logicalType '{logical_type}'; use one of {', '.join(SQL_TYPES)}")
+        raise ContractError(
+            f"{file}: column '{name}' has logicalType '{logical_type}'; use one of {', '.join(SQL_TYPES)}"
+        )
     if base is not None and logical_type != base.logical_type:
         raise ContractError(f"{file}: column '{name}' is a {base.logical_type} in the mart, not a {logical_type}")
     options = dict(prop.logicalTypeOptions or {})
@@ -199,7 +215,9 @@ def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
     captured = custom.get("captured", True)
     header = prop.physicalName if captured and expression is None else None
     if captured and expression is None and header is None:
-        raise ContractError(f"{file}: column '{name}' names neither physicalName nor an expression; leave it out if it is not delivered")
+        raise ContractError(
+            f"{file}: column '{name}' names neither physicalName nor an expression; leave it out if it is not delivered"
+        )
     required = bool(prop.required) or bool(base and base.required)
     allowed = [str(v.value) for v in (prop.enum or [])] or [
         v for r in (base.rules if base else ()) if r.name == f"{name}_allowed" for v in _allowed_values(r)
@@ -228,7 +246,9 @@ def _allowed_values(rule: Rule) -> list[str]:
 
 def _row_rule(quality: Any, file: Path) -> Rule:
     if quality.type != "custom" or quality.engine != "duckdb" or not isinstance(quality.implementation, str):
-        raise ContractError(f"{file}: rule '{quality.name}' must have type custom, engine duckdb and an SQL condition as implementation")
+        raise ContractError(
+            f"{file}: rule '{quality.name}' must have type custom, engine duckdb and an SQL condition as implementation"
+        )
     return Rule(
         name=str(quality.name),
         violation=f"({quality.implementation}) is false",
@@ -270,10 +290,16 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         if base is not None and prop.name not in bases:
             raise ContractError(f"{file}: '{prop.name}' is no column of {table}.{_suggest(str(prop.name), bases)}")
         given[str(prop.name)] = _parse_column(prop, file, bases.get(str(prop.name)))
-    columns = [given.get(n, replace(c, header=None, expression=None)) for n, c in bases.items()] if base else list(given.values())
+    columns = (
+        [given.get(n, replace(c, header=None, expression=None)) for n, c in bases.items()]
+        if base
+        else list(given.values())
+    )
     missing = [c.name for c in columns if c.required and not c.captured]
     if missing:
-        raise ContractError(f"{file}: {table} needs {', '.join(missing)}: name the header (physicalName) or an expression")
+        raise ContractError(
+            f"{file}: {table} needs {', '.join(missing)}: name the header (physicalName) or an expression"
+        )
     return Contract(
         table=table,
         version=str(document.version),
@@ -320,7 +346,9 @@ def load_contracts(folder: Path = DEFAULT_CONTRACTS_DIR) -> dict[str, Contract]:
         return defaults
     files = sorted(folder.glob("*.yaml"))
     if not files:
-        raise ContractError(f"{folder}: no contract (*.yaml) in this folder; FIDELIS_CONTRACTS must name the folder of contracts")
+        raise ContractError(
+            f"{folder}: no contract (*.yaml) in this folder; FIDELIS_CONTRACTS must name the folder of contracts"
+        )
     found: dict[str, Contract] = {}
     for file in files:
         document = _read(file)

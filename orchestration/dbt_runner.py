@@ -52,7 +52,9 @@ def manifest_path(settings: Settings) -> Path:
     manifest = settings.dbt_target_dir / "manifest.json"
     settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.dbt_target_dir / "parse.lock"):
-        sources = [p for p in DBT_PROJECT_DIR.rglob("*") if p.is_file() and "target" not in p.parts and "logs" not in p.parts]
+        sources = [
+            p for p in DBT_PROJECT_DIR.rglob("*") if p.is_file() and "target" not in p.parts and "logs" not in p.parts
+        ]
         newest = max(p.stat().st_mtime for p in sources)
         if not manifest.exists() or manifest.stat().st_mtime < newest:
             settings.export()
@@ -81,7 +83,15 @@ def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
     """
     try:
         result = _invoke(
-            ["--quiet", "--no-use-colors", "build", *_arguments(settings), "--exclude-resource-type", "unit_test", *selection]
+            [
+                "--quiet",
+                "--no-use-colors",
+                "build",
+                *_arguments(settings),
+                "--exclude-resource-type",
+                "unit_test",
+                *selection,
+            ]
         )
     finally:
         _close()

@@ -60,7 +60,8 @@ def extract(settings: Settings, contract: Contract, days: Sequence[date]) -> dic
             results[day] = known[day]
         elif contract.required:
             results[day] = Partition(
-                day, failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in {settings.landing_dir}"
+                day,
+                failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in {settings.landing_dir}",
             )
         else:
             results[day] = Partition(day, contract_version=contract.version)
@@ -97,7 +98,9 @@ def _load(settings: Settings, window: _Window) -> dict[date, Partition]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _load_with(settings: Settings, window: _Window, scratch: Path, con: duckdb.DuckDBPyConnection) -> dict[date, Partition]:
+def _load_with(
+    settings: Settings, window: _Window, scratch: Path, con: duckdb.DuckDBPyConnection
+) -> dict[date, Partition]:
     contract = window.contract
     _check_files(window)
     _register(con, [f for found in window.files.values() for f in found])
@@ -108,12 +111,16 @@ def _load_with(settings: Settings, window: _Window, scratch: Path, con: duckdb.D
     clashing = profiling.days_with_repeated_keys(con, contract, staged, error_mask(contract))
     dirty = sorted({d for d, p in profile.items() if p.bad_rows} | set(rejected) | clashing)
     cleaned, bad = scratch / "cleaned", scratch / "quarantine"
-    outcome = quarantine.separate(con, contract, staged, cleaned, bad, dirty, window.readable(), _rule_names(contract), error_mask(contract))
+    outcome = quarantine.separate(
+        con, contract, staged, cleaned, bad, dirty, window.readable(), _rule_names(contract), error_mask(contract)
+    )
     for day in dirty:
         shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
         if (cleaned / f"delivery_date={day}").exists():
             (cleaned / f"delivery_date={day}").rename(staged / f"delivery_date={day}")
-    partitions = {day: Partition(day, failure=reason, fingerprint=_print(window, day)) for day, reason in window.failures.items()}
+    partitions = {
+        day: Partition(day, failure=reason, fingerprint=_print(window, day)) for day, reason in window.failures.items()
+    }
     for day in (d for d in window.files if d not in window.failures):
         partitions[day] = _account(window, day, profile.get(day), outcome.get(day), rejected.get(day, 0))
         if not partitions[day].loaded:
@@ -122,7 +129,8 @@ def _load_with(settings: Settings, window: _Window, scratch: Path, con: duckdb.D
     data = raw_zone.adopt(staged, settings.raw_dir / contract.table, token)
     kept = raw_zone.adopt(bad, settings.quarantine_dir / contract.table, token)
     return {
-        day: Partition(**{**vars(p), "data": data.get(day, ()), "quarantine": kept.get(day, ())}) for day, p in sorted(partitions.items())
+        day: Partition(**{**vars(p), "data": data.get(day, ()), "quarantine": kept.get(day, ())})
+        for day, p in sorted(partitions.items())
     }
 
 
@@ -170,7 +178,9 @@ def _stage(settings: Settings, window: _Window, staged: Path, con: duckdb.DuckDB
         try:
             _stage_group(settings, window.contract, files, header, staged, number, con)
         except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
-            raise ContractError(f"{window.contract.file}: does not fit {files[0].name}: {_first_line(error)}") from error
+            raise ContractError(
+                f"{window.contract.file}: does not fit {files[0].name}: {_first_line(error)}"
+            ) from error
         except duckdb.Error as error:
             unreadable = _unreadable(settings, window.contract, files, header, con)
             if not unreadable:
@@ -187,7 +197,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _unreadable(
-    settings: Settings, contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], con: duckdb.DuckDBPyConnection
+    settings: Settings,
+    contract: Contract,
+    files: Sequence[DeliveredFile],
+    header: Sequence[str],
+    con: duckdb.DuckDBPyConnection,
 ) -> dict[DeliveredFile, str]:
     """The files that cannot be read to their end, each with the reason."""
     reasons: dict[DeliveredFile, str] = {}
@@ -224,7 +238,11 @@ def _stage_group(
 
 
 def staging_query(
-    settings: Settings, contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], con: duckdb.DuckDBPyConnection
+    settings: Settings,
+    contract: Contract,
+    files: Sequence[DeliveredFile],
+    header: Sequence[str],
+    con: duckdb.DuckDBPyConnection,
 ) -> str:
     """The one statement that reads, types and judges the records of ``files`` (same header)."""
     relation = source_files.source_relation(contract, files, header, settings.landing_dir)

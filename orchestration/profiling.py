@@ -52,7 +52,9 @@ def _measures(column: Column) -> dict[str, str]:
     return measures
 
 
-def profile(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int) -> dict[date, DayProfile]:
+def profile(
+    con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int
+) -> dict[date, DayProfile]:
     """Profile the staged rows of each delivery day; days without a row are absent."""
     import json
 
@@ -84,7 +86,9 @@ def profile(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, er
     return profiles
 
 
-def days_with_repeated_keys(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int) -> set[date]:
+def days_with_repeated_keys(
+    con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int
+) -> set[date]:
     """Days in which two good rows share the primary key."""
     if not contract.key or not any(staged.glob("*/*.parquet")):
         return set()

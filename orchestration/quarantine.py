@@ -108,13 +108,24 @@ def separate(
 
 
 def _write_bad(
-    con: duckdb.DuckDBPyConnection, contract: Contract, bad: Path, files: Sequence[DeliveredFile], rule_names: Sequence[str] | None
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    bad: Path,
+    files: Sequence[DeliveredFile],
+    rule_names: Sequence[str] | None,
 ) -> None:
     """Write the quarantined rows: table, day, rules, key, file, line, raw text."""
-    con.execute("create or replace temp table bad_rows (_delivery_date date, rules varchar, key varchar, path varchar, record bigint, is_rejected boolean)")
-    con.execute("insert into bad_rows select _delivery_date, 'malformed_record: ' || lower(reason), null, path, record, true from rejected")
+    con.execute(
+        "create or replace temp table bad_rows (_delivery_date date, rules varchar, key varchar, path varchar, "
+        "record bigint, is_rejected boolean)"
+    )
+    con.execute(
+        "insert into bad_rows select _delivery_date, 'malformed_record: ' || lower(reason), null, path, record, true from rejected"
+    )
     if rule_names is not None:
-        names = ", ".join(f"case when _violations & {1 << i} <> 0 then {quote_text(n)} end" for i, n in enumerate(rule_names))
+        names = ", ".join(
+            f"case when _violations & {1 << i} <> 0 then {quote_text(n)} end" for i, n in enumerate(rule_names)
+        )
         key = ", ".join(f"cast({quote_name(k)} as varchar)" for k in contract.key)
         con.execute(f"""
             insert into bad_rows
@@ -153,7 +164,10 @@ def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequen
     except duckdb.Error:  # bytes that are no UTF-8: every byte is a character of Latin-1
         _read_lines(con, files, "latin-1")
     if contract.format == "jsonl":
-        con.execute("create or replace temp table line_map as select path, line as record, false as is_rejected, line, text as raw_text from text_line")
+        con.execute(
+            "create or replace temp table line_map as "
+            "select path, line as record, false as is_rejected, line, text as raw_text from text_line"
+        )
         return
     quote = quote_text(contract.quote)
     con.execute(f"""

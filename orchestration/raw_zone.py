@@ -51,7 +51,7 @@ class Partition:
 
 
 def _decode(day: str, entry: Mapping[str, Any]) -> Partition:
-    known = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
     return Partition(day=date.fromisoformat(day), **known)
 
 
@@ -165,5 +165,9 @@ def relation(settings: Settings, contract: Contract) -> str:
 def empty_relation(contract: Contract) -> str:
     """SQL of the same columns without a row."""
     columns = [f"cast(null as {c.sql_type}) as {quote_name(c.name)}" for c in contract.columns]
-    columns += ["cast(null as date) as _delivery_date", "cast(null as varchar) as _file", "cast(null as bigint) as _row"]
+    columns += [
+        "cast(null as date) as _delivery_date",
+        "cast(null as varchar) as _file",
+        "cast(null as bigint) as _row",
+    ]
     return f"select {', '.join(columns)} where false"

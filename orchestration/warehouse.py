@@ -55,7 +55,9 @@ def connect_file(settings: Settings, file: Path, *, read_only: bool = True) -> I
 @contextmanager
 def connect_reader(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A release as a BI tool should open it: read-only, and unable to touch other files of the host."""
-    con = duckdb.connect(str(file), read_only=True, config={**OFFLINE, "enable_external_access": "false", "lock_configuration": "true"})
+    con = duckdb.connect(
+        str(file), read_only=True, config={**OFFLINE, "enable_external_access": "false", "lock_configuration": "true"}
+    )
     try:
         yield con
     finally:
@@ -86,7 +88,9 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract]) -> date | Non
             contract = contracts.get(table)
             query = raw_zone.relation(settings, contract) if contract else raw_zone.empty_relation(default)
             con.execute(f"create or replace view raw.{table} as {query}")
-        con.execute("create or replace table control.run_parameters (as_of_date date, business_timezone varchar, reporting_currency varchar)")
+        con.execute(
+            "create or replace table control.run_parameters (as_of_date date, business_timezone varchar, reporting_currency varchar)"
+        )
         con.execute(
             "insert into control.run_parameters values (?, ?, ?)",
             [as_of_date or settings.first_day, settings.timezone, settings.currency],
@@ -98,7 +102,12 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract]) -> date | Non
         con.executemany(
             "insert into control.source_tables values (?, ?, ?, ?)",
             [
-                (table, table in contracts, contracts.get(table, default).mode, contracts.get(table, default).prices_include_tax)
+                (
+                    table,
+                    table in contracts,
+                    contracts.get(table, default).mode,
+                    contracts.get(table, default).prices_include_tax,
+                )
                 for table, default in default_contracts().items()
             ],
         )
@@ -110,7 +119,7 @@ def sum_columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]
     """Rows, and the exact sum of each decimal column, of a relation: what must not change on the way."""
     described = con.execute(f"describe {relation}").fetchall()
     decimals = [row[0] for row in described if row[1].startswith("DECIMAL")]
-    sums = ", ".join(f'coalesce(cast(sum("{name}") as varchar), \'0\')' for name in decimals)
+    sums = ", ".join(f"coalesce(cast(sum(\"{name}\") as varchar), '0')" for name in decimals)
     row = con.execute(f"select cast(count(*) as varchar){', ' + sums if sums else ''} from {relation}").fetchone()
     assert row is not None
     return dict(zip(["rows", *decimals], row, strict=True))
@@ -118,7 +127,9 @@ def sum_columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]
 
 def checksum(con: duckdb.DuckDBPyConnection, relation: str) -> str:
     """A checksum of a relation's content that does not depend on the order of its rows."""
-    row = con.execute(f"select coalesce(cast(sum(cast(hash(t) as hugeint)) as varchar), '0') from {relation} as t").fetchone()
+    row = con.execute(
+        f"select coalesce(cast(sum(cast(hash(t) as hugeint)) as varchar), '0') from {relation} as t"
+    ).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -135,6 +146,8 @@ def row_counts(settings: Settings) -> dict[str, int]:
         file = settings.warehouse_dir / name
         if file.exists():
             with connect_file(settings, file) as con:
-                rows = con.execute("select database_name, schema_name, table_name, estimated_size from duckdb_tables()").fetchall()
+                rows = con.execute(
+                    "select database_name, schema_name, table_name, estimated_size from duckdb_tables()"
+                ).fetchall()
             counts |= {f'"{database}"."{schema}"."{table}"': size for database, schema, table, size in rows}
     return counts

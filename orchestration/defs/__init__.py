@@ -1,0 +1,1 @@
+"""Everything that knows Dagster: thin bodies over the packages."""

@@ -42,7 +42,9 @@ def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     return dg.RunRequest(run_key=last.isoformat(), tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()})
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, description="Tells FIDELIS_ALERT_URL (apprise) of failed runs.")
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING, description="Tells FIDELIS_ALERT_URL (apprise) of failed runs."
+)
 def failure_alert(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     """One message per failed run: which, and why; no data of any row."""
     if not settings.alert_url:

@@ -21,6 +21,7 @@ class Translator(DagsterDbtTranslator):
     """Groups that read as the flow: staging, intermediate, then one per folder of marts."""
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The folder of a model; ``mart_`` and the subject for marts."""
         folders = dbt_resource_props["fqn"][1:-1]
         if dbt_resource_props["resource_type"] == "seed":
             return "reference"
@@ -29,12 +30,15 @@ class Translator(DagsterDbtTranslator):
         return f"mart_{folders[1]}" if folders[0] == "marts" else str(folders[0])
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Schema and name, as in the database."""
         if dbt_resource_props["resource_type"] == "source":
             return super().get_asset_key(dbt_resource_props)
         return dg.AssetKey([str(dbt_resource_props["schema"]), str(dbt_resource_props["name"])])
 
 
-translator = Translator(settings=DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_duplicate_source_asset_keys=True))
+translator = Translator(
+    settings=DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_duplicate_source_asset_keys=True)
+)
 
 
 def mart_keys() -> list[dg.AssetKey]:
@@ -91,7 +95,7 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
         warehouse.reset(settings)
     as_of_date = warehouse.prepare(settings, contracts)
     quality.write_data_docs(settings)
-    context.log.info(f"building the mart as of {as_of_date}")
+    context.log.info("building the mart as of %s", as_of_date)
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection)
     yield from as_events(results, warehouse.row_counts(settings))

@@ -18,7 +18,9 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     """SqliteEventLogStorage with a ``store_event_batch`` of its own."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchingSqliteEventLogStorage":
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "BatchingSqliteEventLogStorage":
         """Called by Dagster with the section of dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
 
@@ -35,6 +37,8 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
                     ids.append(result.inserted_primary_key[0])
             self._store_asset_event_tags(connection, events, ids)
             # the asset's entry keeps its latest event only
-            latest = {event.get_dagster_event().asset_key: (event, number) for event, number in zip(events, ids, strict=True)}
+            latest = {
+                event.get_dagster_event().asset_key: (event, number) for event, number in zip(events, ids, strict=True)
+            }
             for event, number in latest.values():
                 self._store_asset_event(connection, event, number)

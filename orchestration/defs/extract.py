@@ -26,7 +26,9 @@ def column_schema(contract: Contract) -> dg.TableSchema:
     """The captured columns with type and description."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(c.name, c.sql_type, f"{c.description} ({c.classification})") for c in contract.columns if c.captured
+            dg.TableColumn(c.name, c.sql_type, f"{c.description} ({c.classification})")
+            for c in contract.columns
+            if c.captured
         ]
     )
 
@@ -89,7 +91,9 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         for failure in failures[:10]:
             context.log.error(failure)
         if uncaptured:
-            context.log.warning(f"{contract.table}: delivered but not captured by the contract: {', '.join(uncaptured)}")
+            context.log.warning(
+                f"{contract.table}: delivered but not captured by the contract: {', '.join(uncaptured)}"
+            )
         yield dg.MaterializeResult(
             metadata={
                 **counts(partitions),

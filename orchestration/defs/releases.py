@@ -25,7 +25,10 @@ by_six = dg.FreshnessPolicy.cron("0 6 * * *", lower_bound_delta=timedelta(hours=
     freshness_policy=by_six,
     check_specs=[
         dg.AssetCheckSpec(
-            "reconciled", asset=RELEASE, blocking=True, description="Rows and sums of every table equal what was built; no direct identifier."
+            "reconciled",
+            asset=RELEASE,
+            blocking=True,
+            description="Rows and sums of every table equal what was built; no direct identifier.",
         )
     ],
 )
@@ -45,13 +48,17 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
             "bytes": published.datamart.stat().st_size,
             "code_version": published.code_version,
         },
-        check_results=[dg.AssetCheckResult(check_name="reconciled", passed=True, metadata={"tables": len(published.tables)})],
+        check_results=[
+            dg.AssetCheckResult(check_name="reconciled", passed=True, metadata={"tables": len(published.tables)})
+        ],
     )
 
 
 def checks_of_run(context: dg.AssetExecutionContext) -> dict[str, int]:
     """Checks of this run that passed, warned and failed so far."""
-    records = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    records = context.instance.get_records_for_run(
+        context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
     passed = warned = failed = 0
     for record in records:
         evaluation = record.event_log_entry.get_dagster_event().asset_check_evaluation_data

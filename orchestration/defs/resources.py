@@ -28,6 +28,7 @@ class WriterLock(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WriterLock"]:
+        """Hold the lock for the whole run, after sweeping what killed runs left."""
         settings.home.mkdir(parents=True, exist_ok=True)
         lock = FileLock(settings.home / "writer.lock")
         if not _try(lock) and context.log:

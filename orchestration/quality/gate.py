@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,56 +42,54 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     expectations = [
         gxe.ExpectColumnValuesToBeNull(column=s.column, meta={"check": s.name, "rule": s.description})
         if s.column == "undelivered"
-        else gxe.ExpectColumnValuesToBeBetween(column=s.column, min_value=0, max_value=0, meta={"check": s.name, "rule": s.description})
+        else gxe.ExpectColumnValuesToBeBetween(
+            column=s.column, min_value=0, max_value=0, meta={"check": s.name, "rule": s.description}
+        )
         for s in specs
         if s.name not in native_names
     ]
-    context = _context(settings)
+    context = _context(settings.data_docs_dir)
     results = {r.expectation_config.meta["check"]: r for r in _run(context, f"{contract.table}", frame, expectations)}
     outcomes = [_outcome(s, frame, results[s.name]) for s in specs if s.name not in native_names]
     rows = _rows(settings, contract, partitions, native)
-    for check in native if rows is not None else []:
+    for check in native:
+        if rows is None:
+            outcomes.append(CheckResult(check.name, True, check.blocking, check.description, {"rows": 0}))
+            continue
         expectation = check.build()
         expectation.meta = {"check": check.name, "rule": check.description}
         result = _run(context, f"{contract.table} {check.name}", rows, [expectation])[0]
         figures = {k: float(v) for k, v in result.result.items() if isinstance(v, (int, float))}
         outcomes.append(CheckResult(check.name, bool(result.success), check.blocking, check.description, figures))
-    if rows is None:
-        outcomes += [CheckResult(c.name, True, c.blocking, c.description, {"rows": 0}) for c in native]
     return outcomes
 
 
 def write_data_docs(settings: Settings) -> None:
     """Write Great Expectations' Data Docs of the suites that this process validated."""
-    if _SHARED is not None:
-        _SHARED[1].build_data_docs()
+    if _context.cache_info().currsize:
+        _context(settings.data_docs_dir).build_data_docs()
 
 
-def _context(settings: Settings) -> Any:
+@lru_cache(maxsize=1)
+def _context(data_docs_dir: Path) -> Any:
     """An ephemeral context of this process whose Data Docs go to FIDELIS_HOME."""
     import great_expectations as gx
 
-    global _SHARED
-    if _SHARED is None or _SHARED[0] != settings.data_docs_dir:
-        shutil.rmtree(settings.data_docs_dir / "validations", ignore_errors=True)
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
-        for site in list(context.get_site_names()):
-            context.delete_data_docs_site(site)
-        context.add_data_docs_site(
-            "fidelis",
-            {
-                "class_name": "SiteBuilder",
-                "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(settings.data_docs_dir)},
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            },
-        )
-        context.data_sources.add_pandas("deliveries")
-        _SHARED = (settings.data_docs_dir, context)
-    return _SHARED[1]
-
-
-_SHARED: tuple[Path, Any] | None = None
+    shutil.rmtree(data_docs_dir / "validations", ignore_errors=True)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    for site in list(context.get_site_names()):
+        context.delete_data_docs_site(site)
+    context.add_data_docs_site(
+        "fidelis",
+        {
+            "class_name": "SiteBuilder",
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(data_docs_dir)},
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+    context.data_sources.add_pandas("deliveries")
+    return context
 
 
 def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]) -> list[Any]:
@@ -101,7 +100,9 @@ def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]
         source.delete_asset(name)
     batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("window")
     suite = context.suites.add_or_update(gx.ExpectationSuite(name=name, expectations=expectations))
-    definition = context.validation_definitions.add_or_update(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+    definition = context.validation_definitions.add_or_update(
+        gx.ValidationDefinition(name=name, data=batch, suite=suite)
+    )
     return list(definition.run(batch_parameters={"dataframe": frame}).results)
 
 

@@ -39,7 +39,11 @@ def check_specs(contract: Contract) -> list[CheckSpec]:
         CheckSpec("rows_accounted", "rows read = loaded + quarantined + duplicates + refused", True, "unaccounted"),
         CheckSpec("bad_rows_tolerated", _tolerance(contract), True, "intolerable"),
     ]
-    specs += [CheckSpec(rule.name, rule.sentence, False, rule.name) for rule in contract.rules if not _trivial(contract, rule.name)]
+    specs += [
+        CheckSpec(rule.name, rule.sentence, False, rule.name)
+        for rule in contract.rules
+        if not _trivial(contract, rule.name)
+    ]
     specs += [CheckSpec(name, sentence, False, name) for name, sentence in _READER_RULES.items()]
     specs += [CheckSpec(c.name, c.description, c.blocking, c.name) for c in NATIVE_CHECKS if c.table == contract.table]
     return specs
@@ -51,7 +55,9 @@ def _tolerance(contract: Contract) -> str:
 
 def _trivial(contract: Contract, rule: str) -> bool:
     """A text is always a text: its type rule cannot be broken by a text file."""
-    return contract.format != "parquet" and any(rule == f"{c.name}_type" and c.logical_type == "string" for c in contract.columns)
+    return contract.format != "parquet" and any(
+        rule == f"{c.name}_type" and c.logical_type == "string" for c in contract.columns
+    )
 
 
 def profile_frame(contract: Contract, partitions: Sequence[Partition]) -> "pd.DataFrame":

@@ -1,0 +1,5 @@
+"""The command line ``fidelis``."""
+
+from orchestration.cli.app import app
+
+__all__ = ["app"]

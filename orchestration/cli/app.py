@@ -1,0 +1,221 @@
+"""``fidelis``: the command line. Each command is a few lines over the packages."""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A marketing datamart, built every night from files.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+
+
+def _fail(message: str) -> typer.Exit:
+    errors.print(message, style="red", markup=False, highlight=False)
+    return typer.Exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except ValueError as error:
+        raise _fail(f"A setting is wrong: {error}") from error
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Option(help="Folder for the delivered files; its truth/ holds the known results.")],
+    customers: Annotated[int, typer.Option(min=1)] = 2000,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(2023, 1, 1),
+    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(2024, 12, 31),
+    seed: int = 7,
+    dirt: Annotated[
+        float, typer.Option(min=0, max=0.05, help="Share of rows that are broken, late or repeated.")
+    ] = 0.0,
+) -> None:
+    """Write the daily deliveries of a retailer that does not exist, with its true parameters."""
+    from orchestration.sample import generate
+
+    with console.status("writing the sample's deliveries"):
+        written = generate(out, customers=customers, start=start.date(), end=end.date(), seed=seed, dirt=dirt)
+    console.print(f"{sum(written.values()):,} rows of {len(written)} tables in {out}", highlight=False)
+
+
+@app.command()
+def run(
+    start: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First delivery day.")] = None,
+    end: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last delivery day.")] = None,
+    day: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="One delivery day.")] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Load all delivered days again and build from nothing.")
+    ] = False,
+) -> None:
+    """Load deliveries, build the mart, publish it: the nightly job, now.
+
+    Without a day: every delivery that is new, changed or failed before.
+    """
+    from orchestration.cli.night import Window, choose_window, run_night
+    from orchestration.contracts import ContractError
+
+    settings = _settings()
+    try:
+        window = choose_window(settings, _date(start), _date(end), _date(day), full_refresh=full_refresh)
+    except (ContractError, ValueError) as error:
+        raise _fail(str(error)) from error
+    if window is None:
+        console.print("Nothing to do: every delivery is loaded as it lies there.")
+        return
+    assert isinstance(window, Window)
+    outcome = run_night(settings, window, console)
+    if not outcome.published:
+        for sentence in outcome.failures:
+            errors.print(f"- {sentence}", style="red", markup=False, highlight=False)
+        raise _fail("No release was published; the previous one, if any, is untouched.")
+    _show_release(settings, outcome.checks)
+
+
+def _date(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
+
+
+def _show_release(settings: Settings, checks: dict[str, int]) -> None:
+    from orchestration import releases
+
+    release = releases.current(settings)
+    assert release is not None
+    table = Table(title=f"Release {release.release_id}, as of {release.as_of_date}", title_justify="left")
+    table.add_column("table")
+    table.add_column("rows", justify="right")
+    for name, figures in sorted(release.tables.items()):
+        table.add_row(name, f"{int(figures['rows']):,}")
+    console.print(table)
+    console.print(
+        f"Checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed.", highlight=False
+    )
+    console.print(f"The mart: {settings.releases_dir / 'current' / 'datamart.duckdb'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status() -> None:
+    """The latest release and its age, the last runs, the quarantine."""
+    from orchestration.cli.night import last_runs, quarantine_counts
+    from orchestration.releases import current
+
+    settings = _settings()
+    release = current(settings)
+    if release is None:
+        console.print("No release yet: `fidelis run` makes the first.")
+    else:
+        age = datetime.now(release.published_at.tzinfo) - release.published_at
+        console.print(
+            f"Release {release.release_id} as of {release.as_of_date}, {_age(age.total_seconds())} old", highlight=False
+        )
+    runs = Table("run", "state", "days", "began", title="Last runs", title_justify="left")
+    for row in last_runs(settings):
+        runs.add_row(*row)
+    console.print(runs)
+    held = Table(
+        "table", "days failed", "rows in quarantine", "most frequent rules", title="Deliveries", title_justify="left"
+    )
+    for row in quarantine_counts(settings):
+        held.add_row(*row)
+    console.print(held)
+
+
+def _age(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    days, hours = divmod(minutes // 60, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min"
+
+
+@app.command("releases")
+def list_all(
+    roll_back_to: Annotated[
+        str | None, typer.Option("--roll-back-to", help="Make a kept release current again.")
+    ] = None,
+) -> None:
+    """The kept releases, the newest first; or roll back to one of them."""
+    from orchestration import releases
+
+    settings = _settings()
+    if roll_back_to is not None:
+        try:
+            releases.roll_back(settings, roll_back_to)
+        except ValueError as error:
+            raise _fail(str(error)) from error
+    shown = releases.current(settings)
+    table = Table("", "release", "as of", "published", "rows", "checks passed")
+    for release in releases.list_releases(settings):
+        mark = "current" if shown is not None and shown.release_id == release.release_id else ""
+        rows = sum(int(figures["rows"]) for figures in release.tables.values())
+        table.add_row(
+            mark,
+            release.release_id,
+            str(release.as_of_date),
+            f"{release.published_at:%Y-%m-%d %H:%M} UTC",
+            f"{rows:,}",
+            str(release.checks["passed"]),
+        )
+    console.print(table)
+
+
+@app.command()
+def query(sql: Annotated[str, typer.Argument(help="One SQL statement over schema mart.")]) -> None:
+    """Run a query on the current release, read-only."""
+    import duckdb
+
+    from orchestration.releases import current
+    from orchestration.warehouse import connect_reader
+
+    release = current(_settings())
+    if release is None:
+        raise _fail("No release yet: `fidelis run` makes the first.")
+    try:
+        with connect_reader(release.datamart) as con:
+            cursor = con.execute(sql)
+            names = [column[0] for column in cursor.description or []]
+            rows = cursor.fetchmany(1000)
+    except duckdb.Error as error:
+        raise _fail(str(error)) from error
+    if not sys.stdout.isatty():
+        for values in [names, *rows]:
+            typer.echo("\t".join("" if v is None else str(v) for v in values))
+        return
+    table = Table(*names)
+    for values in rows:
+        table.add_row(*("" if v is None else str(v) for v in values))
+    console.print(table)
+
+
+@app.command()
+def dev(port: int = 3000, host: str = "127.0.0.1") -> None:
+    """Open Dagster's UI, with its daemon, on this FIDELIS_HOME."""
+    import os
+
+    from orchestration.cli.instance import open_instance
+    from orchestration.dbt_runner import manifest_path
+    from orchestration.settings import PROJECT_DIR
+
+    settings = _settings()
+    open_instance(settings)
+    manifest_path(settings)
+    os.chdir(PROJECT_DIR)
+    program = str(Path(sys.executable).with_name("dagster"))
+    os.execv(program, [program, "dev", "-w", str(PROJECT_DIR / "workspace.yaml"), "-h", host, "-p", str(port)])
+
+
+if __name__ == "__main__":
+    app()

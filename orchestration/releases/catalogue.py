@@ -55,7 +55,11 @@ def read_release(folder: Path) -> Release:
 
 def list_releases(settings: Settings) -> list[Release]:
     """All kept releases, the newest first."""
-    folders = [p.parent for p in settings.releases_dir.glob(f"*/{MANIFEST}") if not p.parent.is_symlink() and p.parent.suffix != BUILDING]
+    folders = [
+        p.parent
+        for p in settings.releases_dir.glob(f"*/{MANIFEST}")
+        if not p.parent.is_symlink() and p.parent.suffix != BUILDING
+    ]
     return sorted(map(read_release, folders), key=lambda r: r.published_at, reverse=True)
 
 

@@ -20,7 +20,16 @@ import duckdb
 
 from orchestration.contracts import default_contracts
 from orchestration.raw_zone import sync_folder, write_durably
-from orchestration.releases.catalogue import BUILDING, MANIFEST, Release, list_releases, prune, read_release, remove_folder, switch
+from orchestration.releases.catalogue import (
+    BUILDING,
+    MANIFEST,
+    Release,
+    list_releases,
+    prune,
+    read_release,
+    remove_folder,
+    switch,
+)
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_DIR, Settings
 from orchestration.warehouse import DATAMART, RESTRICTED, checksum, connect_file, sum_columns
 
@@ -36,7 +45,9 @@ def code_version() -> str:
     """The package's version and a fingerprint of the code that made the release."""
     digest = sha256()
     for folder in (PROJECT_DIR / "orchestration", DBT_PROJECT_DIR):
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".sql", ".yml", ".csv") and "target" not in p.parts):
+        for path in sorted(
+            p for p in folder.rglob("*") if p.suffix in (".py", ".sql", ".yml", ".csv") and "target" not in p.parts
+        ):
             digest.update(path.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + path.read_bytes())
     return f"{version('fidelis')}+{digest.hexdigest()[:12]}"
 
@@ -104,7 +115,9 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
         copied = _figures(con, name, checksums=True)
     for table, figures in built.items():
         if {k: v for k, v in copied.get(table, {}).items() if k != "checksum"} != figures:
-            raise ReleaseError(f"{table} in the release differs from what was built: {copied.get(table)} instead of {figures}")
+            raise ReleaseError(
+                f"{table} in the release differs from what was built: {copied.get(table)} instead of {figures}"
+            )
     temporary.chmod(0o444)
     temporary.rename(target)
     sync_folder(folder)
@@ -113,7 +126,9 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
 
 def _figures(con: duckdb.DuckDBPyConnection, name: str, *, checksums: bool) -> dict[str, dict[str, Any]]:
     """Rows, sums and checksum by table; refuses what does not belong into this file."""
-    found = con.execute("select schema_name, table_name from duckdb_tables() where not internal order by all").fetchall()
+    found = con.execute(
+        "select schema_name, table_name from duckdb_tables() where not internal order by all"
+    ).fetchall()
     strangers = [f"{schema}.{table}" for schema, table in found if schema != _SCHEMA[name]]
     if strangers:
         raise ReleaseError(f"{name} holds tables outside schema {_SCHEMA[name]}: {', '.join(strangers)}")
@@ -134,7 +149,12 @@ def _figures(con: duckdb.DuckDBPyConnection, name: str, *, checksums: bool) -> d
 
 def _refuse_identifiers(con: duckdb.DuckDBPyConnection) -> None:
     """The default release has no column that the contracts class as a direct identifier."""
-    identifiers = {c.name for contract in default_contracts().values() for c in contract.columns if c.classification == "direct_identifier"}
+    identifiers = {
+        c.name
+        for contract in default_contracts().values()
+        for c in contract.columns
+        if c.classification == "direct_identifier"
+    }
     columns = con.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
     named = [f"{table}.{column}" for table, column in columns if column in identifiers]
     if named:

@@ -91,7 +91,9 @@ def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
     try:
         text = line.decode("utf-8-sig" if contract.encoding.lower() in ("utf-8", "utf8") else contract.encoding)
     except UnicodeDecodeError as error:
-        raise DeliveryError(f"{file.name} is not {contract.encoding} text (byte {error.start + 1} of its header)") from error
+        raise DeliveryError(
+            f"{file.name} is not {contract.encoding} text (byte {error.start + 1} of its header)"
+        ) from error
     if "\0" in text:
         raise DeliveryError(f"{file.name} is not {contract.encoding} text: its header holds zero bytes")
     header = tuple(next(csv.reader(io.StringIO(text), delimiter=contract.delimiter, quotechar=contract.quote), []))
@@ -102,7 +104,9 @@ def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
         raise DeliveryError(f"{file.name} has column '{twice[0]}' more than once")
     missing = [c.header for c in contract.columns if c.header is not None and c.header not in header]
     if missing:
-        raise DeliveryError(f"{file.name} lacks column {_named(missing)}; its header is {_shown(header)}{_renamed(missing, header)}")
+        raise DeliveryError(
+            f"{file.name} lacks column {_named(missing)}; its header is {_shown(header)}{_renamed(missing, header)}"
+        )
     return header
 
 

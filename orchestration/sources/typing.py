@@ -94,7 +94,9 @@ def _from_native(column: Column, contract: Contract, raw: str, raw_type: str) ->
         return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
     if column.logical_type == "number" and raw_type in ("DOUBLE", "FLOAT"):
         # a binary fraction prints with noise; a real difference beyond the declared decimals is not noise
-        return TypedValue(value, f"{raw} is not null and ({value} is null or abs(cast({value} as double) - {raw}) > 1e-6)")
+        return TypedValue(
+            value, f"{raw} is not null and ({value} is null or abs(cast({value} as double) - {raw}) > 1e-6)"
+        )
     if column.logical_type == "number" and raw_type.startswith("DECIMAL"):
         return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
     if column.logical_type == "date" and raw_type.startswith("TIMESTAMP"):

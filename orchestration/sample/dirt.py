@@ -70,10 +70,10 @@ def soil(out: Path, clock: Clock, seed: int, rate: float) -> None:
     """Add dirt to the landing files under `out` and count it in `truth/dirt.csv`.
 
     `rate` is the number of bad rows for one clean row, and the share of days with a late file or a changed
-    header; a delivery never has more bad rows than the contracts tolerate.
+    header; a delivery never has more bad rows than the contracts tolerate. Without a rate the count is empty.
     """
     ledger = Ledger()
-    for table, layout in LAYOUTS.items():
+    for table, layout in LAYOUTS.items() if rate > 0 else ():
         draws = Draws(seed, f"dirt {table}")
         if layout.path.endswith(".parquet"):
             _soil_parquet(out, table, layout, clock, draws, rate, ledger)

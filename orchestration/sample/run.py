@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestration.sample import render_marketing, render_people, render_sales
+from orchestration.sample.dirt import soil
 from orchestration.sample.draws import Ints
 from orchestration.sample.layout import LAYOUTS
 from orchestration.sample.render_sales import LineFeed
@@ -38,11 +39,8 @@ def generate_sample(
     world = make_world(customers, start, end, seed)
     rows = _write_world(world, out, report)
     write_truth(world, out / "truth")
-    if dirt > 0:
-        from orchestration.sample.dirt import soil
-
-        report("dirt", 0.9)
-        soil(out, world.clock, seed, dirt)
+    report("dirt", 0.9)
+    soil(out, world.clock, seed, dirt)
     report("done", 1.0)
     return rows
 
@@ -58,6 +56,8 @@ def _make_room(out: Path) -> None:
         )
     for name in present:
         shutil.rmtree(out / name)
+    if mark.exists():
+        shutil.rmtree(mark.parent)
     mark.parent.mkdir(parents=True, exist_ok=True)
     # marks the folder as ours before the first file, so that an interrupted sample can be made again
     mark.write_bytes(b"")

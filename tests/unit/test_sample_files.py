@@ -71,8 +71,9 @@ def test_a_single_customer_on_a_single_day_is_a_sample(tmp_path: Path) -> None:
 
 
 def test_a_former_sample_is_replaced_and_foreign_files_are_left_alone(tmp_path: Path) -> None:
-    generate(tmp_path, customers=2, start=START, end=END, seed=1)
+    generate(tmp_path, customers=2, start=START, end=END, seed=1, dirt=0.1)
     generate(tmp_path, customers=2, start=START, end=START, seed=1)
+    assert (tmp_path / "truth" / "dirt.csv").read_text(encoding="utf-8") == "table,kind,rows,files,expectation\n"
     assert len(list((tmp_path / "shop").glob("orders_*.csv"))) == 1
     foreign = tmp_path / "foreign"
     (foreign / "shop").mkdir(parents=True)

@@ -1,7 +1,7 @@
 """The private build database: ``warehouse.duckdb`` and the two files that the marts are built into.
 
 dbt writes staging and intermediate tables into ``warehouse.duckdb``, the marts into the attached
-``datamart.duckdb`` and what names a person into ``restricted.duckdb``; publishing is then a plain copy of
+``datamart.duckdb`` and what names a person into ``personal.duckdb``; publishing is then a plain copy of
 closed files. Every connection of the process to these files has the same settings: DuckDB refuses a second
 configuration of an open file.
 """
@@ -20,7 +20,7 @@ from orchestration.settings import Settings
 
 WAREHOUSE = "warehouse.duckdb"
 DATAMART = "datamart.duckdb"
-RESTRICTED = "restricted.duckdb"
+RESTRICTED = "personal.duckdb"
 
 #: No extension is fetched: a network that swallows packets would cost two minutes a statement.
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}

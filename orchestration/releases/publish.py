@@ -61,7 +61,7 @@ def _next_id(settings: Settings, as_of_date: date) -> str:
 def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int]) -> Release:
     """Publish the marts as built. Raises ReleaseError where the copy does not hold what was built.
 
-    ``restricted.duckdb``, which names persons, goes into a folder of its own that only the owner may enter.
+    ``personal.duckdb``, which names persons, goes into a folder of its own that only the owner may enter.
     """
     settings.releases_dir.mkdir(parents=True, exist_ok=True)
     release_id = _next_id(settings, as_of_date)

@@ -1,7 +1,7 @@
 {#
     Since when an order that is not kept has not been: the day it was cancelled, or the day on which its last outstanding unit
-    came back, whichever was first. Up to the day before, it was a kept order like any other. Without a date it never was one: an
-    order without lines, or with nothing in them.
+    came back, whichever was first. Up to the day before, it was a kept order like any other. Orders that never were, a test or
+    one with nothing in its lines, are not here.
 #}
 with
 
@@ -101,7 +101,7 @@ final as (
         least(orders_not_kept.cancelled_date, returned_orders.fully_returned_date) as undone_date
 
     from orders_not_kept
-    left join returned_orders on orders_not_kept.order_id = returned_orders.order_id
+    inner join returned_orders on orders_not_kept.order_id = returned_orders.order_id
 
 )
 

@@ -28,20 +28,35 @@ run_parameters as (
 
 ),
 
+sales as (
+
+    select
+        {{ period_start('month_start', months) }} as period_start,
+        channel_id,
+        sum(orders) as orders,
+        sum(case when customer_id is not null then orders else 0 end) as identified_orders,
+        sum(net_amount) as net_amount,
+        sum(case when customer_id is not null then net_amount else 0 end) as identified_net_amount,
+        sum(margin_amount) as margin_amount
+
+    from activity
+    group by {{ period_start('month_start', months) }}, channel_id
+
+),
+
+-- a customer counts once in a period, whatever the number of its months
 customer_periods as (
 
     select
         customer_id,
         {{ period_start('month_start', months) }} as period_start,
         channel_id,
-        sum(orders) as orders,
-        sum(net_amount) as net_amount,
-        sum(margin_amount) as margin_amount,
         max(case when is_new then 1 else 0 end) as new_customers,
         max(case when is_returning then 1 else 0 end) as returning_customers,
         max(case when is_reactivated then 1 else 0 end) as reactivated_customers
 
     from activity
+    where customer_id is not null
     group by customer_id, {{ period_start('month_start', months) }}, channel_id
 
 ),
@@ -50,34 +65,24 @@ linked_periods as (
 
     select
         *,
-        case when customer_id is not null then 1 else 0 end as active_customers,
-        case
-            when customer_id is not null
-                and lead(period_start) over (partition by customer_id, channel_id order by period_start)
-                = {{ add_months('period_start', months) }}
-                then 1
-            else 0
-        end as next_period_active_customers
+        lead(period_start) over (partition by customer_id, channel_id order by period_start) as next_period_start
 
     from customer_periods
 
 ),
 
-sales as (
+customers as (
 
     select
         period_start,
         channel_id,
-        sum(active_customers) as active_customers,
+        count(*) as active_customers,
         sum(new_customers) as new_customers,
         sum(returning_customers) as returning_customers,
         sum(reactivated_customers) as reactivated_customers,
-        sum(next_period_active_customers) as next_period_active_customers,
-        sum(orders) as orders,
-        sum(case when customer_id is not null then orders else 0 end) as identified_orders,
-        sum(net_amount) as net_amount,
-        sum(case when customer_id is not null then net_amount else 0 end) as identified_net_amount,
-        sum(margin_amount) as margin_amount
+        sum(
+            case when next_period_start = {{ add_months('period_start', months) }} then 1 else 0 end
+        ) as next_period_active_customers
 
     from linked_periods
     group by period_start, channel_id
@@ -158,12 +163,13 @@ filled as (
         cuts.channel_id,
         periods.period_end <= periods.as_of_date as is_complete,
         {{ add_days(add_months('periods.period_start', 2 * months), -1) }} <= periods.as_of_date as is_next_complete,
-        {%- for count in [
-            'active_customers', 'new_customers', 'returning_customers', 'reactivated_customers',
-            'next_period_active_customers', 'orders', 'identified_orders'
-        ] %}
-            cast(coalesce(sales.{{ count }}, 0) as bigint) as {{ count }},
-        {%- endfor %}
+        cast(coalesce(customers.active_customers, 0) as bigint) as active_customers,
+        cast(coalesce(customers.new_customers, 0) as bigint) as new_customers,
+        cast(coalesce(customers.returning_customers, 0) as bigint) as returning_customers,
+        cast(coalesce(customers.reactivated_customers, 0) as bigint) as reactivated_customers,
+        cast(coalesce(customers.next_period_active_customers, 0) as bigint) as next_period_active_customers,
+        cast(coalesce(sales.orders, 0) as bigint) as orders,
+        cast(coalesce(sales.identified_orders, 0) as bigint) as identified_orders,
         cast(coalesce(sales.net_amount, 0) as decimal(18, 2)) as net_amount,
         cast(coalesce(sales.identified_net_amount, 0) as decimal(18, 2)) as identified_net_amount,
         cast(case when sales.orders is null then 0 else sales.margin_amount end as decimal(18, 2)) as margin_amount,
@@ -178,6 +184,10 @@ filled as (
         on
             periods.period_start = sales.period_start
             and coalesce(cuts.channel_id, '') = coalesce(sales.channel_id, '')
+    left join customers
+        on
+            periods.period_start = customers.period_start
+            and coalesce(cuts.channel_id, '') = coalesce(customers.channel_id, '')
     left join visits on periods.period_start = visits.period_start
 
 ),

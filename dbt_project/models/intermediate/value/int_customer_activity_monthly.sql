@@ -21,47 +21,57 @@ kept_orders as (
         order_date,
         ordered_at,
         net_amount,
-        margin_amount
+        margin_amount,
+        order_number,
+        {{ add_days('order_date', '-days_since_previous_order') }} as previous_order_date
 
     from orders
     where is_kept
 
 ),
 
-cuts as (
+-- the place in the history of all channels is known; the place in a channel's history is not; nobody's orders have none
+placed_orders as (
 
     select
-        order_id,
         customer_id,
         cast(null as {{ dbt.type_string() }}) as channel_id,
         order_date,
-        ordered_at,
         net_amount,
-        margin_amount
+        margin_amount,
+        order_number,
+        previous_order_date
 
     from kept_orders
 
     union all
 
-    select * from kept_orders
-
-),
-
--- the second partition column keeps anonymous orders, each alone, out of one partition that one thread would sort
-placed_orders as (
-
     select
-        *,
+        customer_id,
+        channel_id,
+        order_date,
+        net_amount,
+        margin_amount,
         row_number() over history as order_number,
         lag(order_date) over history as previous_order_date
 
-    from cuts
-    window
-        history as (
-            partition by
-                customer_id, case when customer_id is null then order_id end, channel_id
-            order by ordered_at, order_id
-        )
+    from kept_orders
+    where customer_id is not null
+    window history as (partition by customer_id, channel_id order by ordered_at, order_id)
+
+    union all
+
+    select
+        customer_id,
+        channel_id,
+        order_date,
+        net_amount,
+        margin_amount,
+        order_number,
+        previous_order_date
+
+    from kept_orders
+    where customer_id is null
 
 ),
 
@@ -74,11 +84,9 @@ final as (
         cast(count(*) as bigint) as orders,
         {{ sum_known('net_amount') }} as net_amount,
         {{ sum_known('margin_amount') }} as margin_amount,
-        customer_id is not null and min(order_number) = 1 as is_new,
-        customer_id is not null and max(order_number) > 1 as is_returning,
-        customer_id is not null and coalesce(
-            max(case when order_date > {{ add_months('previous_order_date', 12) }} then 1 end), 0
-        ) = 1 as is_reactivated
+        coalesce(min(order_number) = 1, false) as is_new,
+        coalesce(max(order_number) > 1, false) as is_returning,
+        max(case when order_date > {{ add_months('previous_order_date', 12) }} then 1 else 0 end) = 1 as is_reactivated
 
     from placed_orders
     group by customer_id, {{ month_start('order_date') }}, channel_id

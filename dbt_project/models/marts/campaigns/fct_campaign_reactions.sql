@@ -6,6 +6,18 @@ reactions as (
 
 ),
 
+-- user agents are few, reactions many
+user_agents as (
+
+    select
+        user_agent,
+        {{ is_machine_user_agent('user_agent') | indent(8) }} as is_machine
+
+    from reactions
+    group by user_agent
+
+),
+
 messages as (
 
     select
@@ -39,7 +51,7 @@ final as (
         reactions.order_id,
 
         reactions.reaction_type,
-        {{ is_machine_user_agent('reactions.user_agent') | indent(8) }} as is_machine,
+        coalesce(user_agents.is_machine, false) as is_machine,
 
         reactions.reacted_at,
         {{ business_date('reactions.reacted_at', 'run.business_timezone') }} as reaction_date
@@ -47,6 +59,7 @@ final as (
     from reactions
     inner join messages on reactions.message_id = messages.message_id
     inner join identity on messages.customer_id = identity.source_customer_id
+    left join user_agents on reactions.user_agent = user_agents.user_agent
     cross join run
 
 )

@@ -3,18 +3,7 @@ with
 events as (
 
     select
-        event_id,
-        visitor_id,
-        customer_id,
-        order_id,
-        event_type,
-        page_path,
-        lower(referrer) as referrer,
-        utm_source,
-        utm_medium,
-        utm_campaign,
-        device,
-        event_at,
+        *,
         {{ half_hour_number('event_at') }} as half_hour
 
     from {{ ref('stg_web__events') }}
@@ -44,7 +33,7 @@ campaigns as (
 ),
 
 -- Events of one half hour are never more than 30 minutes apart, so they are of one session: the gaps
--- need looking for between half hours only.
+-- need looking for between half hours only, and only numbers and times go through the windows.
 half_hours as (
 
     select
@@ -56,21 +45,7 @@ half_hours as (
         count(*) filter (where event_type = 'page_view') as page_views,
         count(*) filter (where event_type = 'product_view') as product_views,
         count(*) filter (where event_type = 'add_to_cart') as add_to_carts,
-        count(*) filter (where event_type = 'purchase') as purchases,
-        min({{ record(['event_at', 'event_id', 'page_path', 'referrer', 'device']) }}) as entry,
-        min(
-            case
-                when coalesce(utm_source, utm_medium, utm_campaign) is not null
-                    then {{ record(['event_at', 'event_id', 'utm_source', 'utm_medium', 'utm_campaign']) }}
-            end
-        ) as tagged,
-        max(case when customer_id is not null then {{ record(['event_at', 'event_id', 'customer_id']) }} end) as signed_in,
-        max(
-            case
-                when event_type = 'purchase' and order_id is not null
-                    then {{ record(['event_at', 'event_id', 'order_id']) }}
-            end
-        ) as purchase
+        count(*) filter (where event_type = 'purchase') as purchases
 
     from events
     group by
@@ -114,16 +89,78 @@ sessions as (
         sum(page_views) as page_views,
         sum(product_views) as product_views,
         sum(add_to_carts) as add_to_carts,
-        sum(purchases) as purchases,
-        min(entry) as entry,
-        min(tagged) as tagged,
-        max(signed_in) as signed_in,
-        max(purchase) as purchase
+        sum(purchases) as purchases
 
     from numbered
     group by
         visitor_id,
         session_number
+
+),
+
+entries as (
+
+    select
+        sessions.visitor_id,
+        sessions.session_number,
+        min_by(
+            {{ record(['page_path', 'referrer', 'device']) }},
+            events.event_id
+        ) as entry
+
+    from events
+    inner join sessions
+        on
+            events.visitor_id = sessions.visitor_id
+            and events.event_at = sessions.started_at
+    group by
+        sessions.visitor_id,
+        sessions.session_number
+
+),
+
+-- the few events that say who came, from where, or what was bought
+telling_events as (
+
+    select
+        *,
+        coalesce(utm_source, utm_medium, utm_campaign) is not null as is_tagged,
+        event_type = 'purchase' and order_id is not null as is_order
+
+    from events
+    where
+        coalesce(utm_source, utm_medium, utm_campaign) is not null
+        or customer_id is not null
+        or order_id is not null
+
+),
+
+details as (
+
+    select
+        numbered.visitor_id,
+        numbered.session_number,
+        min_by(
+            {{ record(['utm_source', 'utm_medium', 'utm_campaign']) }},
+            {{ record(['event_at', 'event_id']) }}
+        ) filter (where telling_events.is_tagged) as tags,
+        max_by(
+            telling_events.customer_id,
+            {{ record(['event_at', 'event_id']) }}
+        ) filter (where telling_events.customer_id is not null) as customer_id,
+        max_by(
+            telling_events.order_id,
+            {{ record(['event_at', 'event_id']) }}
+        ) filter (where telling_events.is_order) as order_id
+
+    from telling_events
+    inner join numbered
+        on
+            telling_events.visitor_id = numbered.visitor_id
+            and telling_events.half_hour = numbered.half_hour
+    group by
+        numbered.visitor_id,
+        numbered.session_number
 
 ),
 
@@ -143,24 +180,32 @@ final as (
         cast(sessions.product_views as bigint) as product_views,
         cast(sessions.add_to_carts as bigint) as add_to_carts,
         cast(sessions.purchases as bigint) as purchases,
-        sessions.purchase.order_id as order_id,
+        details.order_id,
 
-        sessions.tagged.utm_source as utm_source,
-        sessions.tagged.utm_medium as utm_medium,
-        sessions.tagged.utm_campaign as utm_campaign,
+        details.tags.utm_source as utm_source,
+        details.tags.utm_medium as utm_medium,
+        details.tags.utm_campaign as utm_campaign,
         -- a link of one of our campaigns is of the campaign's medium, whatever its tag says
         {{ channel_group(
-            'lower(sessions.tagged.utm_source)',
-            'coalesce(campaigns.medium, lower(sessions.tagged.utm_medium))',
-            'sessions.entry.referrer'
+            'lower(details.tags.utm_source)',
+            'coalesce(campaigns.medium, lower(details.tags.utm_medium))',
+            'lower(entries.entry.referrer)'
         ) | indent(8) }} as channel_group,
-        sessions.entry.page_path as landing_page,
-        sessions.entry.device as device
+        entries.entry.page_path as landing_page,
+        entries.entry.device as device
 
     from sessions
     cross join run
-    left join campaigns on sessions.tagged.utm_campaign = campaigns.campaign_id
-    left join identity on sessions.signed_in.customer_id = identity.source_customer_id
+    inner join entries
+        on
+            sessions.visitor_id = entries.visitor_id
+            and sessions.session_number = entries.session_number
+    left join details
+        on
+            sessions.visitor_id = details.visitor_id
+            and sessions.session_number = details.session_number
+    left join campaigns on details.tags.utm_campaign = campaigns.campaign_id
+    left join identity on details.customer_id = identity.source_customer_id
 
 )
 

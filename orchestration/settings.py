@@ -105,6 +105,7 @@ class Settings(BaseSettings):
             DBT_SEND_ANONYMOUS_USAGE_STATS="false",
             DAGSTER_DISABLE_TELEMETRY="yes",
             GX_ANALYTICS_ENABLED="false",
+            TQDM_DISABLE="1",
         )
 
 

@@ -1,21 +1,32 @@
-"""Dagster's SQLite event log, storing a batch of events in one transaction.
+"""Dagster's SQLite event log, with its connections kept open and a batch of events in one transaction.
 
-Dagster records one materialisation per asset and delivery day. Stored one by one each costs two synced
-transactions: 30 ms measured, five minutes for the first load of two years of 13 tables. In batches
-(DAGSTER_EVENT_BATCH_SIZE) the same 9,500 events take seconds. Everything else is Dagster's own storage.
+Dagster opens a database anew for each event, and syncs the disk twice: 30 ms an event measured, ten seconds
+of a night with its 800 events, five minutes for the first load of two years (one materialisation per table
+and day). Here connections are kept, WAL files are synced at checkpoints (a power cut may cost the last
+events of a run, never the database), and batches (DAGSTER_EVENT_BATCH_SIZE) are stored at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dagster import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlalchemy_compat import db_result
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, create_engine, event
+
+#: Databases kept open: the index and the runs in hand.
+_OPEN = 4
+_BUSY_SECONDS = 30
 
 
 class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
-    """SqliteEventLogStorage with a ``store_event_batch`` of its own."""
+    """SqliteEventLogStorage with kept connections and a ``store_event_batch`` of its own."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None):
+        self._engines: dict[str, Engine] = {}
+        super().__init__(base_dir=base_dir, inst_data=inst_data)
 
     @classmethod
     def from_config_value(
@@ -23,6 +34,33 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     ) -> "BatchingSqliteEventLogStorage":
         """Called by Dagster with the section of dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock, self._engine(shard).connect() as connection, connection.begin():
+            yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        if shard not in self._engines:
+            while len(self._engines) >= _OPEN:
+                oldest = next(name for name in self._engines if name != "index")
+                self._engines.pop(oldest).dispose()
+            engine = create_engine(
+                self.conn_string_for_shard(shard), pool_size=1, connect_args={"timeout": _BUSY_SECONDS}
+            )
+            event.listen(engine, "connect", lambda raw, _: raw.execute("pragma synchronous = normal"))
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            self._engines[shard] = engine
+        return self._engines[shard]
+
+    def dispose(self) -> None:
+        """Close the kept connections."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+        super().dispose()
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store materialisations of one run: all of them, or, on an error, none."""
@@ -38,7 +76,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             self._store_asset_event_tags(connection, events, ids)
             # the asset's entry keeps its latest event only
             latest = {
-                event.get_dagster_event().asset_key: (event, number) for event, number in zip(events, ids, strict=True)
+                entry.get_dagster_event().asset_key: (entry, number) for entry, number in zip(events, ids, strict=True)
             }
-            for event, number in latest.values():
-                self._store_asset_event(connection, event, number)
+            for entry, number in latest.values():
+                self._store_asset_event(connection, entry, number)

@@ -24,7 +24,7 @@ _READER_RULES = {
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One check of a table; ``column`` is the column of the profile frame that must be 0 (or null)."""
+    """One check of a table; ``column`` is the column of the profile frame whose sum must be 0."""
 
     name: str
     description: str
@@ -68,8 +68,9 @@ def profile_frame(contract: Contract, partitions: Sequence[Partition]) -> "pd.Da
     for p in partitions:
         row: dict[str, Any] = {
             "day": p.day.isoformat(),
-            "undelivered": p.failure if p.rows_read == 0 else None,
-            "unaccounted": p.rows_read - p.rows_loaded - p.rows_quarantined - p.rows_duplicate - p.rows_refused,
+            "undelivered": int(p.failure is not None and p.rows_read == 0),
+            "reason": p.failure,
+            "unaccounted": abs(p.rows_read - p.rows_loaded - p.rows_quarantined - p.rows_duplicate - p.rows_refused),
             "intolerable": 0 if contract.tolerates(p.rows_read, p.rows_quarantined) else p.rows_quarantined,
         }
         names = [*(rule.name for rule in contract.rules), *_READER_RULES]

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
+from zoneinfo import available_timezones
 
 from orchestration.settings import DEFAULT_CONTRACTS_DIR
 
@@ -29,6 +30,15 @@ SQL_TYPES = {
     "boolean": "boolean",
 }
 FORMATS = ("csv", "jsonl", "parquet")
+#: Encodings a contract may name -> the reader's name.
+ENCODINGS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "latin-1": "latin-1",
+    "latin1": "latin-1",
+    "iso-8859-1": "latin-1",
+    "utf-16": "utf-16",
+}
 #: Columns that extraction adds to each row, usable in expressions and rules.
 TECHNICAL_COLUMNS = {"_delivery_date": "date", "_file": "varchar", "_row": "bigint"}
 
@@ -281,6 +291,13 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         raise ContractError(f"{file}: deliveryMode must be full, changes or append")
     if not server.path:
         raise ContractError(f"{file}: the server names no path")
+    encoding, timezone = server.encoding or "utf-8", access.get("timezone", "UTC")
+    if encoding.lower() not in ENCODINGS:
+        raise ContractError(f"{file}: encoding '{encoding}' cannot be read; use one of {', '.join(ENCODINGS)}")
+    if timezone not in available_timezones():
+        raise ContractError(f"{file}: timezone '{timezone}' is no IANA time zone; write it like Europe/Paris")
+    if access.get("decimalSign", ".") not in (".", ","):
+        raise ContractError(f"{file}: decimalSign must be '.' or ','")
     fixed_day = custom.get("deliveryDate")
     if ("{date" in server.path) == bool(fixed_day):
         raise ContractError(f"{file}: give either {{date}} in the server's path or one deliveryDate for the whole file")
@@ -312,8 +329,8 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         format=server.format,
         delimiter=server.delimiter or ",",
         quote=access.get("quote", '"'),
-        encoding=server.encoding or "utf-8",
-        timezone=access.get("timezone", "UTC"),
+        encoding=encoding,
+        timezone=timezone,
         decimal_sign=access.get("decimalSign", "."),
         null_text=access.get("nullText"),
         mode=cast(Mode, mode),
@@ -382,4 +399,4 @@ def path_pattern(contract: Contract) -> tuple[str, re.Pattern[str] | None, str]:
         return "[^/]*".join(re.escape(p) for p in part.split("*"))
 
     pattern = re.compile(f"{expression(before)}(?P<date>.{{{len(sample)}}}){expression(after)}$")
-    return f"{before}{'?' * len(sample)}{after}", pattern, day_format
+    return f"{before}{re.sub('[^/]', '?', sample)}{after}", pattern, day_format

@@ -5,6 +5,7 @@ every rule of the contract into the bits of ``_violations`` and writes Parquet p
 Only days in which something was wrong are written a second time, without the bad rows.
 """
 
+import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class _Window:
     files: dict[date, tuple[DeliveredFile, ...]]
     failures: dict[date, str] = field(default_factory=dict)
     headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    types: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def readable(self) -> list[DeliveredFile]:
         return [f for day, found in self.files.items() if day not in self.failures for f in found]
@@ -102,7 +104,7 @@ def _load_with(
     settings: Settings, window: _Window, scratch: Path, con: duckdb.DuckDBPyConnection
 ) -> dict[date, Partition]:
     contract = window.contract
-    _check_files(window)
+    _check_files(window, con)
     _register(con, [f for found in window.files.values() for f in found])
     staged = scratch / "staged"
     _stage(settings, window, staged, con)
@@ -157,13 +159,16 @@ def _print(window: _Window, day: date) -> str:
     return source_files.fingerprint(window.files[day])
 
 
-def _check_files(window: _Window) -> None:
+def _check_files(window: _Window, con: duckdb.DuckDBPyConnection) -> None:
     for day, found in window.files.items():
         for file in found:
             try:
                 source_files.check_whole(file)
                 if window.contract.format == "csv":
                     window.headers[file.name] = source_files.csv_header(window.contract, file)
+                elif window.contract.format == "parquet":
+                    schema = source_files.parquet_schema(window.contract, file, con)
+                    window.headers[file.name], window.types[file.name] = tuple(schema), tuple(schema.values())
             except DeliveryError as error:
                 window.failures.setdefault(day, str(error))
 
@@ -171,13 +176,14 @@ def _check_files(window: _Window) -> None:
 def _stage(settings: Settings, window: _Window, staged: Path, con: duckdb.DuckDBPyConnection) -> None:
     """Write all readable files of the window as typed Parquet; a file that breaks the reader fails its day."""
     staged.mkdir()
-    groups: dict[tuple[str, ...], list[DeliveredFile]] = {}
+    # a reader of many Parquet files gives them all the types of the first
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[DeliveredFile]] = {}
     for file in window.readable():
-        groups.setdefault(window.headers.get(file.name, ()), []).append(file)
-    for number, (header, files) in enumerate(groups.items()):
+        groups.setdefault((window.headers.get(file.name, ()), window.types.get(file.name, ())), []).append(file)
+    for number, ((header, _), files) in enumerate(groups.items()):
         try:
             _stage_group(settings, window.contract, files, header, staged, number, con)
-        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+        except (duckdb.CatalogException, duckdb.ParserException) as error:
             raise ContractError(
                 f"{window.contract.file}: does not fit {files[0].name}: {_first_line(error)}"
             ) from error
@@ -187,7 +193,7 @@ def _stage(settings: Settings, window: _Window, staged: Path, con: duckdb.DuckDB
                 raise DeliveryError(f"{window.contract.table}: cannot be read: {_first_line(error)}") from error
             window.failures.update({f.day: reason for f, reason in unreadable.items() if f.day not in window.failures})
             shutil.rmtree(staged)
-            con.execute("delete from rejected")
+            quarantine.forget_rejected(con)
             return _stage(settings, window, staged, con)
     return None
 
@@ -203,14 +209,19 @@ def _unreadable(
     header: Sequence[str],
     con: duckdb.DuckDBPyConnection,
 ) -> dict[DeliveredFile, str]:
-    """The files that cannot be read to their end, each with the reason."""
+    """The files that cannot be read to their end, each with the reason; values are left out of it."""
     reasons: dict[DeliveredFile, str] = {}
     for file in files:
-        relation = source_files.source_relation(contract, [file], header, settings.landing_dir)
         try:
-            con.execute(f"select count(*), count(columns(*)) from {relation}").fetchall()
+            query = staging_query(settings, contract, [file], header, con)
+            con.execute(f"select count(columns(*)) from ({query})").fetchall()
+        except duckdb.BinderException as error:
+            reasons[file] = f"{file.name} does not fit {contract.file.name}: {_first_line(error)}"
         except duckdb.Error as error:
-            reasons[file] = f"{file.name} cannot be read to its end as {contract.format}: {_first_line(error)}"
+            reason = re.sub(r"'[^']*'|\"[^\"]*\"", "...", _first_line(error))
+            if "state machine" in reason:
+                reason = "its lines end in more than one way (CR, LF, CR LF)"
+            reasons[file] = f"{file.name} cannot be read to its end as {contract.format}: {reason}"
     return reasons
 
 

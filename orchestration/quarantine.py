@@ -1,7 +1,7 @@
 """Quarantine: bad rows leave the delivery with their rule, key, file, line and raw text.
 
-A reader counts records, people open files at a line. For the files that hold a bad row, records are mapped
-to physical lines by counting quotes: a record begins at a line before which the number of quotes is even.
+A reader counts records, people open files at a line: the files that hold a bad row are read once more, to map
+records to physical lines (``sources.lines``).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ import duckdb
 
 from orchestration.contracts import Contract, quote_name, quote_text
 from orchestration.profiling import staged_relation
-from orchestration.sources.files import DeliveredFile, text_lines
+from orchestration.sources.files import DeliveredFile
+from orchestration.sources.lines import places
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,13 @@ def keep_rejected(con: duckdb.DuckDBPyConnection) -> None:
     """)
     con.execute("drop table reject_errors")
     con.execute("drop table reject_scans")
+
+
+def forget_rejected(con: duckdb.DuckDBPyConnection) -> None:
+    """Start anew: the records refused so far are about to be read again."""
+    con.execute("delete from rejected")
+    con.execute("drop table if exists reject_errors")
+    con.execute("drop table if exists reject_scans")
 
 
 def rejected_by_day(con: duckdb.DuckDBPyConnection) -> dict[date, int]:
@@ -159,45 +167,21 @@ def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequen
             where (filename, file_row_number + 1) in (select (path, record) from bad_rows)
         """)
         return
-    try:
-        _read_lines(con, files, "utf-8")
-    except duckdb.Error:  # bytes that are no UTF-8: every byte is a character of Latin-1
-        _read_lines(con, files, "latin-1")
-    if contract.format == "jsonl":
-        con.execute(
-            "create or replace temp table line_map as "
-            "select path, line as record, false as is_rejected, line, text as raw_text from text_line"
-        )
-        return
-    quote = quote_text(contract.quote)
-    con.execute(f"""
-        create or replace temp table line_map as
-        with parity as (
-            select *, coalesce(sum(length(text) - length(replace(text, {quote}, ''))) over (
-                partition by path order by line rows between unbounded preceding and 1 preceding), 0) % 2 as open_quotes
-            from text_line
-        ),
-        numbered as (
-            select *, sum(1 - open_quotes) over (partition by path order by line rows unbounded preceding) as record from parity
-        ),
-        records as (
-            select path, record, min(line) as line, string_agg(coalesce(text, ''), chr(10) order by line) as raw_text
-            from numbered group by path, record
-        ),
-        readable as (
-            select path, row_number() over (partition by path order by record) as record, line, raw_text
-            from records anti join rejected using (path, record) where record > 1 and raw_text <> ''
-        )
-        select path, record, true as is_rejected, line, raw_text from records semi join rejected using (path, record)
-        union all
-        select path, record, false, line, raw_text from readable
-    """)
-
-
-def _read_lines(con: duckdb.DuckDBPyConnection, files: Sequence[DeliveredFile], encoding: str) -> None:
-    relation = text_lines(files, encoding).replace(", store_rejects=true", "")
-    con.execute(f"""
-        create or replace temp table text_line as
-        select path, n - min(n) over (partition by path) + 1 as line, text
-        from (select filename as path, line as text, row_number() over () as n from {relation})
-    """)
+    wanted = set(con.execute("select path, record, is_rejected from bad_rows").fetchall())
+    refused = set(con.execute("select path, record from rejected").fetchall())
+    found: list[tuple[str, int, bool, int, str]] = []
+    for file in files:
+        path, readable = str(file.path), 0
+        for place in places(contract, file):
+            is_rejected = (path, place.record) in refused
+            if contract.format == "csv" and (place.record == 1 or place.is_blank):
+                continue
+            readable += not is_rejected
+            number = place.record if is_rejected else readable
+            if (path, number, is_rejected) in wanted:
+                found.append((path, number, is_rejected, place.line, place.text))
+    con.execute(
+        "create or replace temp table line_map as select unnest($1) as path, unnest($2) as record, "
+        "unnest($3) as is_rejected, unnest($4) as line, unnest($5) as raw_text",
+        [list(column) for column in zip(*found, strict=True)] or [[""], [0], [False], [0], [""]],
+    )

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from orchestration.contracts import Contract, path_pattern, quote_name, quote_text
+import duckdb
+
+from orchestration.contracts import ENCODINGS, Contract, path_pattern, quote_name, quote_text
 
 #: A longer record is refused: no row of a retailer has it, and an unclosed quote must not eat memory.
 MAX_LINE_BYTES = 2_000_000
@@ -102,12 +104,29 @@ def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
     twice = sorted({name for name in header if folded.count(name.lower()) > 1})
     if twice:
         raise DeliveryError(f"{file.name} has column '{twice[0]}' more than once")
+    check_header(contract, file, header)
+    return header
+
+
+def parquet_schema(contract: Contract, file: DeliveredFile, con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Type by column of a Parquet file. Raises DeliveryError where it is none or lacks a contracted column."""
+    try:
+        described = con.execute(f"describe select * from read_parquet({quote_text(file.path)})").fetchall()
+    except duckdb.Error as error:
+        raise DeliveryError(f"{file.name} is no readable Parquet file") from error
+    schema = {row[0]: row[1] for row in described}
+    if contract.source == "{source}":  # otherwise columns may come from what the file is joined with
+        check_header(contract, file, tuple(schema))
+    return schema
+
+
+def check_header(contract: Contract, file: DeliveredFile, header: Sequence[str]) -> None:
+    """Raise DeliveryError where ``header`` lacks a contracted column."""
     missing = [c.header for c in contract.columns if c.header is not None and c.header not in header]
     if missing:
         raise DeliveryError(
             f"{file.name} lacks column {_named(missing)}; its header is {_shown(header)}{_renamed(missing, header)}"
         )
-    return header
 
 
 def _named(names: Sequence[str]) -> str:
@@ -131,7 +150,7 @@ def _paths(files: Sequence[DeliveredFile]) -> str:
 
 
 def _encoding(contract: Contract) -> str:
-    return {"latin-1": "latin-1", "iso-8859-1": "latin-1", "utf-16": "utf-16"}.get(contract.encoding.lower(), "utf-8")
+    return ENCODINGS[contract.encoding.lower()]
 
 
 def text_lines(files: Sequence[DeliveredFile], encoding: str) -> str:
@@ -139,7 +158,7 @@ def text_lines(files: Sequence[DeliveredFile], encoding: str) -> str:
     return (
         f"read_csv({_paths(files)}, auto_detect=false, header=false, delim=chr(1), quote='', escape='', "
         f"columns={{'line': 'VARCHAR'}}, filename=true, null_padding=true, encoding={quote_text(encoding)}, "
-        f"max_line_size={MAX_LINE_BYTES}, store_rejects=true)"
+        f"max_line_size={MAX_LINE_BYTES}, strict_mode=false, store_rejects=true)"
     )
 
 
@@ -198,9 +217,7 @@ def source_value(contract: Contract, header: str) -> str:
     """SQL of one source field by its header."""
     if contract.format != "jsonl":
         return quote_name(header)
-    return "_fields." + ".".join(quote_name(part) for part in header.split("."))
-
-
-def parquet_rows(files: Sequence[DeliveredFile]) -> str:
-    """SQL giving (filename, rows) as the footers of Parquet files state them."""
-    return f"select file_name as filename, num_rows as rows from parquet_file_metadata({_paths(files)})"
+    value = "_fields." + ".".join(quote_name(part) for part in header.split("."))
+    for null in ("", contract.null_text):
+        value = value if null is None else f"nullif({value}, {quote_text(null)})"
+    return value

@@ -1,6 +1,6 @@
 """From a source's value to the contract's type, without ever changing a value in silence.
 
-DuckDB's casts are lenient: they round 2.5 to 3, drop a time zone, read '0x1F'. Here a text is accepted when
+DuckDB's casts are lenient: they round 2.5 to 3, drop a time zone, read '0x1F' and 'infinity'. Here a text is accepted when
 the typed value prints as that same text, or when it matches the type's pattern; anything else is a violation.
 """
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from orchestration.contracts import Column, Contract, quote_text
 
-_OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
-_TIMESTAMP = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?{_OFFSET}?"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_OFFSET = r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
+_TIMESTAMP = rf"{_DATE}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?{_OFFSET}?"
 _TRUE = "('true', 't', '1', 'yes', 'y')"
 _FALSE = "('false', 'f', '0', 'no', 'n')"
 
@@ -33,10 +34,10 @@ def _unreadable(value: str, raw: str) -> str:
     return f"{raw} is not null and {value} is null"
 
 
-def _checked(value: str, raw: str, pattern: str) -> TypedValue:
-    """Accept a text that the typed value prints as; only the others are matched against the pattern."""
+def _checked(value: str, raw: str, pattern: str, printed: str) -> TypedValue:
+    """Accept a text equal to ``printed``, SQL of the value's text; only the others are matched against the pattern."""
     violation = (
-        f"case when {raw} is null or cast({value} as varchar) = {raw} then false when {value} is null then true "
+        f"case when {raw} is null or {printed} = {raw} then false when {value} is null then true "
         f"else not regexp_full_match({raw}, {quote_text(pattern)}) end"
     )
     return TypedValue(value, violation)
@@ -47,36 +48,44 @@ def _from_text(column: Column, contract: Contract, raw: str) -> TypedValue:
     if kind == "string":
         return TypedValue(raw, "false")
     if kind == "integer":
-        return _checked(f"try_cast({raw} as bigint)", raw, r"\s*[+-]?[0-9]+\s*")
+        value = f"try_cast({raw} as bigint)"
+        return _checked(value, raw, r"\s*[+-]?[0-9]+\s*", f"cast({value} as varchar)")
     if kind == "number":
         scale = int(column.sql_type.rstrip(")").split(",")[1])
-        sign = "," if contract.decimal_sign == "," else r"\."
-        text = f"replace({raw}, ',', '.')" if contract.decimal_sign == "," else raw
-        pattern = rf"\s*[+-]?[0-9]*({sign}[0-9]{{0,{scale}}}0*)?\s*"
-        return _checked(f"try_cast({text} as {column.sql_type})", raw, pattern)
+        comma = contract.decimal_sign == ","
+        pattern = rf"\s*[+-]?[0-9]*({',' if comma else '[.]'}[0-9]{{0,{scale}}}0*)?\s*"
+        text = f"replace({raw}, ',', '.')" if comma else raw
+        value = f"try_cast({text} as {column.sql_type})"
+        printed = f"cast({value} as varchar)"
+        # with a decimal comma, 1.234 is a thousand or a mistake: never 1 and a bit
+        return _checked(value, raw, pattern, f"replace({printed}, '.', ',')" if comma else printed)
     if kind == "boolean":
         value = f"case when lower({raw}) in {_TRUE} then true when lower({raw}) in {_FALSE} then false end"
         return TypedValue(value, _unreadable(value, raw))
-    if kind == "date":
-        if column.format:
-            value = f"cast(try_strptime({raw}, {quote_text(column.format)}) as date)"
-            return TypedValue(value, _unreadable(value, raw))
-        value = f"try_cast({raw} as date)"
-        return TypedValue(value, f"{raw} is not null and cast({value} as varchar) is distinct from {raw}")
     if column.format:
-        value = _to_utc(f"try_strptime({raw}, {quote_text(column.format)})", contract.timezone)
-        return TypedValue(value, _unreadable(value, raw))
+        moment = f"try_strptime({raw}, {quote_text(column.format)})"
+        has_offset = "%z" in column.format.lower()
+        moment = f"timezone('UTC', {moment})" if has_offset else moment
+        value = f"cast({moment} as date)" if kind == "date" else moment
+        if kind == "timestamp" and not has_offset:
+            value = _to_utc(moment, contract.timezone)
+        return TypedValue(value, f"{raw} is not null and not coalesce(isfinite({moment}), false)")
+    if kind == "date":
+        value = f"try_cast({raw} as date)"
+        printed = f"length({raw}) = 10 and cast({value} as varchar) = {raw}"
+        return TypedValue(value, f"{raw} is not null and not coalesce({printed}, false)")
     naive = f"try_cast({raw} as timestamp)"
-    with_offset = (
+    value = (
         f"case when {raw}[-1] = 'Z' then try_cast({raw}[:-2] as timestamp) "
         f"when regexp_matches({raw}, ':[0-9.]+[+-][0-9]{{2}}(:?[0-9]{{2}})?$') then timezone('UTC', try_cast({raw} as timestamptz)) "
         f"else {_to_utc(naive, contract.timezone)} end"
     )
+    # 19 characters: neither infinity nor a year of five digits or before Christ
     violation = (
-        f"case when {raw} is null or cast({naive} as varchar) = {raw} then false when {naive} is null then true "
-        f"else not regexp_full_match({raw}, {quote_text(_TIMESTAMP)}) end"
+        f"case when {raw} is null or (length({raw}) = 19 and cast({naive} as varchar) = {raw}) then false "
+        f"when {value} is null then true else not regexp_full_match({raw}, {quote_text(_TIMESTAMP)}) end"
     )
-    return TypedValue(with_offset, violation)
+    return TypedValue(value, violation)
 
 
 def _to_utc(naive: str, zone: str) -> str:
@@ -85,12 +94,12 @@ def _to_utc(naive: str, zone: str) -> str:
 
 def _from_native(column: Column, contract: Contract, raw: str, raw_type: str) -> TypedValue:
     if column.logical_type == "timestamp":
-        if raw_type == "TIMESTAMP WITH TIME ZONE":
-            return TypedValue(f"timezone('UTC', {raw})", "false")
-        value = _to_utc(f"try_cast({raw} as timestamp)", contract.timezone)
-        return TypedValue(value, _unreadable(value, raw))
+        naive = f"try_cast({raw} as timestamp)"
+        with_zone = raw_type == "TIMESTAMP WITH TIME ZONE"
+        value = f"timezone('UTC', {raw})" if with_zone else _to_utc(naive, contract.timezone)
+        return TypedValue(value, f"{raw} is not null and not coalesce(isfinite({naive}), false)")
     value = f"try_cast({raw} as {column.sql_type})"
-    if column.logical_type == "integer" and raw_type in ("DOUBLE", "FLOAT"):
+    if column.logical_type == "integer" and raw_type.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
         return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
     if column.logical_type == "number" and raw_type in ("DOUBLE", "FLOAT"):
         # a binary fraction prints with noise; a real difference beyond the declared decimals is not noise

@@ -8,3 +8,9 @@
 {% macro month_of_index(index) -%}
     make_date(cast(floor({{ index }} / 12) as integer), cast({{ index }} % 12 as integer) + 1, 1)
 {%- endmacro %}
+
+
+{#- First day of the calendar month (`months` 1) or half year (6) of a date. -#}
+{% macro period_start(date, months) -%}
+    {{ month_start(date) if months == 1 else half_year_start(date) }}
+{%- endmacro %}

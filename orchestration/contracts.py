@@ -338,11 +338,18 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         tolerated_share=float(custom.get("toleratedBadRows", 0)),
         tolerated_rows=int(custom.get("toleratedBadRowsAtLeast", 0)),
         prices_include_tax=bool(custom.get("pricesIncludeTax", False)),
-        delivery_date=None if fixed_day is None else date.fromisoformat(str(fixed_day)),
+        delivery_date=None if fixed_day is None else _day(str(fixed_day), file),
         source=custom.get("from", "{source}"),
         columns=tuple(columns),
         row_rules=tuple(_row_rule(q, file) for q in schema.quality or []),
     )
+
+
+def _day(text: str, file: Path) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ContractError(f"{file}: deliveryDate '{text}' is no date; write it like 2024-12-31") from error
 
 
 def _suggest(name: str, candidates: Iterable[str]) -> str:

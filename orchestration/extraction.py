@@ -65,6 +65,8 @@ def extract(settings: Settings, contract: Contract, days: Sequence[date]) -> dic
                 day,
                 failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in {settings.landing_dir}",
             )
+        elif day in known and known[day].data:  # a broken delivery was withdrawn: the good one before it stays
+            results[day] = known[day]
         else:
             results[day] = Partition(day, contract_version=contract.version)
     changed = {day: p for day, p in results.items() if day not in known or known[day] != p}

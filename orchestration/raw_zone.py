@@ -149,7 +149,7 @@ def scratch_dir(settings: Settings) -> Path:
 def loaded_days(settings: Settings, contracts: Mapping[str, Contract]) -> Iterator[date]:
     """Every day of which some table has an accepted delivery."""
     for table in contracts:
-        yield from (p.day for p in partitions(settings, table).values() if p.loaded)
+        yield from (p.day for p in partitions(settings, table).values() if p.loaded and p.fingerprint)
 
 
 def relation(settings: Settings, contract: Contract) -> str:

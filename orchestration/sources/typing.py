@@ -34,6 +34,12 @@ def _unreadable(value: str, raw: str) -> str:
     return f"{raw} is not null and {value} is null"
 
 
+def _no_day(moment: str, raw: str) -> str:
+    """No moment of the years 1 to 9999: DuckDB also knows infinity and years before Christ."""
+    years = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
+    return f"{raw} is not null and not coalesce({moment} between {years}, false)"
+
+
 def _checked(value: str, raw: str, pattern: str, printed: str) -> TypedValue:
     """Accept a text equal to ``printed``, SQL of the value's text; only the others are matched against the pattern."""
     violation = (
@@ -69,7 +75,8 @@ def _from_text(column: Column, contract: Contract, raw: str) -> TypedValue:
         value = f"cast({moment} as date)" if kind == "date" else moment
         if kind == "timestamp" and not has_offset:
             value = _to_utc(moment, contract.timezone)
-        return TypedValue(value, f"{raw} is not null and not coalesce(isfinite({moment}), false)")
+        # strptime takes 'infinity' and 'epoch' for days, whatever the format
+        return TypedValue(value, f"{_no_day(moment, raw)} or not regexp_matches({raw}, '[0-9]')")
     if kind == "date":
         value = f"try_cast({raw} as date)"
         printed = f"length({raw}) = 10 and cast({value} as varchar) = {raw}"
@@ -83,7 +90,7 @@ def _from_text(column: Column, contract: Contract, raw: str) -> TypedValue:
     # 19 characters: neither infinity nor a year of five digits or before Christ
     violation = (
         f"case when {raw} is null or (length({raw}) = 19 and cast({naive} as varchar) = {raw}) then false "
-        f"when {value} is null then true else not regexp_full_match({raw}, {quote_text(_TIMESTAMP)}) end"
+        f"else {_no_day(value, raw)} or not regexp_full_match({raw}, {quote_text(_TIMESTAMP)}) end"
     )
     return TypedValue(value, violation)
 
@@ -97,7 +104,7 @@ def _from_native(column: Column, contract: Contract, raw: str, raw_type: str) ->
         naive = f"try_cast({raw} as timestamp)"
         with_zone = raw_type == "TIMESTAMP WITH TIME ZONE"
         value = f"timezone('UTC', {raw})" if with_zone else _to_utc(naive, contract.timezone)
-        return TypedValue(value, f"{raw} is not null and not coalesce(isfinite({naive}), false)")
+        return TypedValue(value, _no_day(naive, raw))
     value = f"try_cast({raw} as {column.sql_type})"
     if column.logical_type == "integer" and raw_type.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
         return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
@@ -108,6 +115,8 @@ def _from_native(column: Column, contract: Contract, raw: str, raw_type: str) ->
         )
     if column.logical_type == "number" and raw_type.startswith("DECIMAL"):
         return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
-    if column.logical_type == "date" and raw_type.startswith("TIMESTAMP"):
-        return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
+    if column.logical_type == "date" and raw_type.startswith(("DATE", "TIMESTAMP")):
+        return TypedValue(value, f"{_no_day(value, raw)} or {value} is distinct from {raw}")
+    if column.logical_type == "boolean" and raw_type != "BOOLEAN":
+        return TypedValue(value, f"{raw} is not null and cast({value} as integer) is distinct from {raw}")
     return TypedValue(value, _unreadable(value, raw))

@@ -1,0 +1,235 @@
+"""Deliveries that are broken, missing, late, repeated or withdrawn: one sentence, and the next good one heals."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+from support.world import (
+    DAY,
+    NEXT_DAY,
+    SALE_COLUMNS,
+    SALE_HEADER,
+    csv_text,
+    deliver,
+    load,
+    quarantined,
+    raw_rows,
+    sale,
+    sales_contract,
+    settings_in,
+)
+
+from orchestration import raw_zone
+from orchestration.extraction import extract, pending_days
+
+HEADER = ",".join(SALE_HEADER) + "\n"
+GOOD = csv_text([sale(1), sale(2)])
+
+
+def broken_files() -> dict[str, tuple[bytes, str, str]]:
+    """Name of the case -> content, ending of the file, what the sentence says."""
+    whole = gzip.compress(csv_text([sale(n, note="x" * 50) for n in range(2000)]).encode())
+    junk = bytes((n * 97 + n // 7) % 256 for n in range(5000))
+    return {
+        "empty": (b"", ".csv", "is empty: not even a header line"),
+        "blank": (b"\n\n  \n", ".csv", "is empty: not even a header line"),
+        "header renamed": (HEADER.replace("amount", "amounts").encode(), ".csv", "Was 'amount' renamed to 'amounts'?"),
+        "header of another table": (b"x,y\n1,2\n", ".csv", "lacks column 'id', 'amount', 'qty', 'day', 'shop', 'note'"),
+        "no header": (GOOD.split("\n", 1)[1].encode(), ".csv", "its header is S1, 1.50, 1, 2024-03-01, north, note 1"),
+        "column twice": (b"id,amount,qty,day,shop,note,ID\n", ".csv", "more than once"),
+        "zero bytes": (b"\0" * 4000, ".csv", "zero bytes"),
+        "binary": (junk, ".csv", "is not utf-8 text"),
+        "endless line": (b"x" * 1_500_000, ".csv", "no end of line within its first 1,000,000 bytes"),
+        "mixed line ends": (GOOD.replace("\n", "\r\n", 1).encode(), ".csv", "its lines end in more than one way"),
+        "truncated gzip": (whole[: len(whole) // 2], ".csv.gz", "is no whole gzip file"),
+        "damaged gzip": (whole[:200] + b"\xff" * 20 + whole[220:], ".csv.gz", "is no whole gzip file"),
+        "no gzip": (GOOD.encode(), ".csv.gz", "is no whole gzip file"),
+        "no parquet": (junk, ".parquet", "is no readable Parquet file"),
+        "empty parquet": (b"", ".parquet", "is no readable Parquet file"),
+    }
+
+
+@pytest.mark.parametrize("case", broken_files())
+def test_a_broken_file_fails_its_day_with_one_sentence_and_the_next_good_one_heals(tmp_path: Path, case: str) -> None:
+    content, ending, sentence = broken_files()[case]
+    settings = settings_in(tmp_path)
+    kind = {"format": "parquet" if ending == ".parquet" else "csv"}
+    contract = sales_contract(tmp_path, path="sales_{date}" + ending, server=kind)
+    path = settings.landing_dir / f"sales_2024-03-01{ending}"
+    path.write_bytes(content)
+    failed = load(settings, contract)
+    assert failed.failure is not None
+    assert sentence in failed.failure
+    assert failed.failure.startswith(path.name)
+    assert "\n" not in failed.failure
+    assert (failed.rows_read, raw_rows(settings, contract)) == (0, [])
+    assert pending_days(settings, {"sales": contract}) == [DAY]
+    if ending == ".parquet":
+        duckdb.read_csv(str(deliver(settings, GOOD, "good.csv"))).write_parquet(str(path))
+    else:
+        deliver(settings, GOOD, path.name)
+    assert (load(settings, contract).failure, len(raw_rows(settings, contract))) == (None, 2)
+    assert pending_days(settings, {"sales": contract}) == []
+
+
+def test_a_broken_file_leaves_the_other_days_of_its_run_alone(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, GOOD.replace("\n", "\r\n", 1) + "short\n")
+    deliver(settings, csv_text([sale(3)]) + "short\n", "sales_2024-03-02.csv")
+    partitions = extract(settings, contract, [DAY, NEXT_DAY])
+    assert [p.loaded for p in partitions.values()] == [False, True]
+    assert raw_rows(settings, contract, "sale_id") == [("S3",)]
+    assert quarantined(settings, contract, "file, line") == [("sales_2024-03-02.csv", 3)]
+
+
+def test_a_parquet_file_without_a_captured_column_fails_its_day_alone(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, path="sales_{date}.parquet", server={"format": "parquet"})
+    good = duckdb.read_csv(str(deliver(settings, GOOD, "good.csv")))
+    good.write_parquet(str(settings.landing_dir / "sales_2024-03-02.parquet"))
+    good.select("id, amount as total, qty, day, shop, note").write_parquet(
+        str(settings.landing_dir / "sales_2024-03-01.parquet")
+    )
+    partitions = extract(settings, contract, [DAY, NEXT_DAY])
+    assert "lacks column 'amount'" in str(partitions[DAY].failure)
+    assert partitions[NEXT_DAY].rows_loaded == 2
+
+
+def test_a_delivery_that_does_not_fit_an_expression_fails_its_day_alone(tmp_path: Path) -> None:
+    columns = [dict(c) for c in SALE_COLUMNS]
+    del columns[1]["physicalName"]
+    columns[1]["customProperties"] = [{"property": "expression", "value": "cast(price as decimal(18,2)) * 2"}]
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path, columns)
+    deliver(settings, GOOD)
+    deliver(settings, GOOD.replace("amount", "price"), "sales_2024-03-02.csv")
+    deliver(settings, GOOD.replace("amount", "price").replace("1.50", "secret"), "sales_2024-03-03.csv")
+    days = [DAY, NEXT_DAY, NEXT_DAY.replace(day=3)]
+    first, second, third = extract(settings, contract, days).values()
+    assert 'Referenced column "price" not found' in str(first.failure)
+    assert second.rows_loaded == 2
+    assert "cannot be read to its end" in str(third.failure)
+    assert "secret" not in str(third.failure)
+
+
+def test_a_header_alone_is_a_delivery_without_rows(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, HEADER)
+    partition = load(settings, contract)
+    assert (partition.failure, partition.rows_read) == (None, 0)
+    assert pending_days(settings, {"sales": contract}) == []
+
+
+@pytest.mark.parametrize("name", ["sales_2024-03-01.jsonl", "sales_2024-03-01.jsonl.gz"])
+def test_json_lines_without_a_line_are_a_day_without_events(tmp_path: Path, name: str) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, path="sales_{date}" + name[16:], server={"format": "jsonl"})
+    deliver(settings, "", name)
+    partition = load(settings, contract)
+    assert (partition.failure, partition.rows_read) == (None, 0)
+
+
+def test_a_required_delivery_that_is_missing_fails_and_an_optional_one_does_not(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    failure = load(settings, sales_contract(tmp_path, deliveryRequired=True)).failure
+    assert failure is not None
+    assert failure.startswith("no delivery of sales for 2024-03-01: nothing at sales_{date}.csv")
+    assert load(settings, sales_contract(tmp_path)).failure is None
+
+
+def test_a_day_without_any_delivery_does_not_count_as_loaded(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, GOOD)
+    load(settings, contract, DAY, NEXT_DAY)
+    assert list(raw_zone.loaded_days(settings, {"sales": contract})) == [DAY]
+
+
+def test_a_delivery_with_too_many_bad_rows_is_refused_and_the_last_good_one_stays(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, toleratedBadRows=0.25, toleratedBadRowsAtLeast=0)
+    deliver(settings, GOOD)
+    load(settings, contract)
+    rows = [sale(1), sale(2), sale(3), sale(3), sale(4, shop="west"), sale(5, shop="west")]
+    deliver(settings, csv_text(rows))
+    refused = load(settings, contract)
+    assert refused.failure == (
+        "sales of 2024-03-01: 2 of 6 rows are bad, more than the tolerated 25.0% or 0 rows (shop_allowed 2)"
+    )
+    assert (refused.rows_read, refused.rows_loaded, refused.rows_quarantined) == (6, 0, 2)
+    assert (refused.rows_duplicate, refused.rows_refused) == (1, 3)
+    assert raw_rows(settings, contract, "sale_id") == [("S1",), ("S2",)]
+    assert quarantined(settings, contract, "line") == [(6,), (7,)]
+    deliver(settings, csv_text([sale(7)]))
+    assert load(settings, contract).loaded
+    assert raw_rows(settings, contract, "sale_id") == [("S7",)]
+
+
+def test_exactly_the_tolerated_share_is_accepted(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, toleratedBadRows=0.25, toleratedBadRowsAtLeast=0)
+    deliver(settings, csv_text([sale(1), sale(2), sale(3), sale(4, shop="west")]))
+    assert load(settings, contract).loaded
+
+
+def test_a_few_bad_rows_are_tolerated_in_a_small_delivery(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, toleratedBadRows=0, toleratedBadRowsAtLeast=1)
+    deliver(settings, csv_text([sale(1, shop="west")]))
+    assert load(settings, contract).loaded
+
+
+def test_an_unreadable_file_after_a_good_one_leaves_the_good_rows(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, GOOD)
+    load(settings, contract)
+    path = deliver(settings, b"")
+    assert not load(settings, contract).loaded
+    assert len(raw_rows(settings, contract)) == 2
+    path.unlink()
+    load(settings, contract)
+    assert len(raw_rows(settings, contract)) == 2
+
+
+def test_a_delivery_removed_from_the_landing_folder_keeps_its_rows(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path, deliveryRequired=True)
+    deliver(settings, GOOD)
+    first = load(settings, contract)
+    shutil.rmtree(settings.landing_dir)
+    assert load(settings, contract) == first
+    assert len(raw_rows(settings, contract)) == 2
+
+
+def test_a_delivery_written_again_is_pending_and_replaces_its_day(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, GOOD)
+    deliver(settings, csv_text([sale(9)]), "sales_2024-03-02.csv")
+    load(settings, contract, DAY, NEXT_DAY)
+    assert pending_days(settings, {"sales": contract}) == []
+    deliver(settings, csv_text([sale(1, amount="7.00"), sale(3), sale(4)]))
+    assert pending_days(settings, {"sales": contract}) == [DAY]
+    load(settings, contract)
+    assert [row[0] for row in raw_rows(settings, contract, "sale_id")] == ["S1", "S3", "S4", "S9"]
+    assert len(list(settings.raw_dir.rglob("*.parquet"))) == 2
+
+
+def test_days_before_the_first_day_and_after_the_last_are_not_pending(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    for day in ("2023-12-31", "2024-01-01", "2024-03-01", "2024-03-02"):
+        deliver(settings, GOOD, f"sales_{day}.csv")
+    assert pending_days(settings, {"sales": contract}, DAY) == [settings.first_day, DAY]
+
+
+def test_a_whole_file_with_a_fixed_delivery_date_is_one_delivery(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, path="sales.csv", deliveryDate="2024-03-01")
+    deliver(settings, GOOD, "sales.csv")
+    load(settings, contract)
+    assert raw_rows(settings, contract, "distinct _delivery_date") == [(DAY,)]
+
+
+def test_nothing_is_left_in_the_scratch_folder(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, GOOD + "short\n")
+    load(settings, contract)
+    assert list(raw_zone.scratch_dir(settings).iterdir()) == []

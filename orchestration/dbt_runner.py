@@ -20,13 +20,14 @@ class DbtError(RuntimeError):
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What dbt did with one node; ``failures`` counts the rows that break a test."""
+    """What dbt did with one node; ``failures`` counts the rows that break a test, ``sql`` is as compiled."""
 
     unique_id: str
     status: Status
     seconds: float
     message: str
     failures: int
+    sql: str = ""
 
 
 def _arguments(settings: Settings) -> list[str]:
@@ -59,7 +60,7 @@ def manifest_path(settings: Settings) -> Path:
         if not manifest.exists() or manifest.stat().st_mtime < newest:
             settings.export()
             settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
-            _invoke(["--quiet", "parse", *_arguments(settings)])
+            _invoke(["--log-level", "none", "parse", *_arguments(settings)])
     return manifest
 
 
@@ -84,7 +85,10 @@ def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
     try:
         result = _invoke(
             [
-                "--quiet",
+                "--log-level",
+                "none",
+                "--log-level-file",
+                "info",
                 "--no-use-colors",
                 "build",
                 *_arguments(settings),
@@ -102,6 +106,7 @@ def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
             seconds=float(r.execution_time or 0),
             message=str(r.message or ""),
             failures=int(r.failures or 0),
+            sql=str(getattr(r.node, "compiled_code", None) or ""),
         )
         for r in result.result.results
     ]

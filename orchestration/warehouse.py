@@ -6,8 +6,9 @@ closed files. Every connection of the process to these files has the same settin
 configuration of an open file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 
 from orchestration import raw_zone
-from orchestration.contracts import Contract, default_contracts, quote_text
+from orchestration.contracts import Contract, default_contracts, quote_name, quote_text
 from orchestration.settings import Settings
 
 WAREHOUSE = "warehouse.duckdb"
@@ -139,15 +140,33 @@ def attach_read_only(con: duckdb.DuckDBPyConnection, file: Path, name: str) -> N
     con.execute(f"attach {quote_text(file)} as {name} (read_only)")
 
 
-def row_counts(settings: Settings) -> dict[str, int]:
-    """Rows of every table built, by dbt's quoted name of the relation."""
-    counts: dict[str, int] = {}
-    for name in (WAREHOUSE, DATAMART, RESTRICTED):
-        file = settings.warehouse_dir / name
-        if file.exists():
-            with connect_file(settings, file) as con:
-                rows = con.execute(
-                    "select database_name, schema_name, table_name, estimated_size from duckdb_tables()"
-                ).fetchall()
-            counts |= {f'"{database}"."{schema}"."{table}"': size for database, schema, table, size in rows}
-    return counts
+@dataclass(frozen=True)
+class Relations:
+    """Every table and view built, by dbt's quoted name: rows of tables, columns (name -> type) of both."""
+
+    rows: Mapping[str, int]
+    columns: Mapping[str, Mapping[str, str]]
+
+
+def relations(settings: Settings) -> Relations:
+    """What the build database holds now."""
+    rows: dict[str, int] = {}
+    columns: dict[str, dict[str, str]] = {}
+    for file in (settings.warehouse_dir / name for name in (WAREHOUSE, DATAMART, RESTRICTED)):
+        if not file.exists():
+            continue
+        with connect_file(settings, file) as con:
+            for *names, size in con.execute(
+                "select database_name, schema_name, table_name, estimated_size from duckdb_tables()"
+            ).fetchall():
+                rows[_quoted(names)] = size
+            for *names, column, column_type in con.execute(
+                "select database_name, schema_name, table_name, column_name, data_type "
+                "from duckdb_columns() where not internal"
+            ).fetchall():
+                columns.setdefault(_quoted(names), {})[column] = column_type
+    return Relations(rows, columns)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ".".join(quote_name(name) for name in names)

@@ -8,6 +8,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_
 from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_selection_for_context
 
 from orchestration import dbt_runner, quality, warehouse
+from orchestration.column_lineage import Lineage, cached_lineage
 from orchestration.dbt_runner import NodeResult
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 
@@ -47,7 +48,7 @@ def mart_keys() -> list[dg.AssetKey]:
     return [translator.get_asset_key(n) for n in nodes]
 
 
-def as_events(results: Sequence[NodeResult], rows: Mapping[str, int]) -> Iterator[Any]:
+def as_events(results: Sequence[NodeResult], rows: Mapping[str, int], lineages: Mapping[str, Lineage]) -> Iterator[Any]:
     """dbt's results as Dagster's: a built model is a materialisation, a test is a check."""
     for result in results:
         node = manifest["nodes"].get(result.unique_id)
@@ -58,6 +59,8 @@ def as_events(results: Sequence[NodeResult], rows: Mapping[str, int]) -> Iterato
                 metadata: dict[str, Any] = {"seconds": round(result.seconds, 3)}
                 if node["relation_name"] in rows:
                     metadata["dagster/row_count"] = rows[node["relation_name"]]
+                if lineages.get(result.unique_id):
+                    metadata["dagster/column_lineage"] = as_dagster_lineage(lineages[result.unique_id])
                 yield dg.MaterializeResult(asset_key=translator.get_asset_key(node), metadata=metadata)
         elif result.status != "error":
             check = get_asset_check_key_for_test(manifest, translator, result.unique_id, None)
@@ -70,6 +73,19 @@ def as_events(results: Sequence[NodeResult], rows: Mapping[str, int]) -> Iterato
                     severity=severity,
                     metadata={"rows_failing": result.failures, "seconds": round(result.seconds, 3)},
                 )
+
+
+def as_dagster_lineage(lineage: Lineage) -> dg.TableColumnLineage:
+    """Column lineage between assets; a relation's schema and name are the key of its asset."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key=dg.AssetKey(relation.strip('"').split('"."')[1:]), column_name=name)
+                for relation, name in sources
+            ]
+            for column, sources in lineage.items()
+        }
+    )
 
 
 def failure_sentence(results: Sequence[NodeResult]) -> str | None:
@@ -98,7 +114,10 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
     context.log.info("building the mart as of %s", as_of_date)
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection)
-    yield from as_events(results, warehouse.row_counts(settings))
+    built = warehouse.relations(settings)
+    models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
+    lineages = cached_lineage(settings.dbt_target_dir / "column_lineage.json", models, built.columns)
+    yield from as_events(results, built.rows, lineages)
     sentence = failure_sentence(results)
     if sentence is not None:
         raise dg.Failure(description=sentence, allow_retries=False)

@@ -9,7 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from support.world import (
+
+from orchestration.contracts import Contract
+from orchestration.extraction import extract
+from orchestration.settings import Settings
+from tests.support.world import (
     DAY,
     SALE_HEADER,
     csv_text,
@@ -22,10 +26,6 @@ from support.world import (
     sales_contract,
     settings_in,
 )
-
-from orchestration.contracts import Contract
-from orchestration.extraction import extract
-from orchestration.settings import Settings
 
 DAYS = (date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3))
 CONTENT = "sale_id, amount, quantity, sold_on, shop, note"

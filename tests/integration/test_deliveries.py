@@ -6,7 +6,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support.world import (
+
+from orchestration import raw_zone
+from orchestration.extraction import extract, pending_days
+from tests.support.world import (
     DAY,
     NEXT_DAY,
     SALE_COLUMNS,
@@ -20,9 +23,6 @@ from support.world import (
     sales_contract,
     settings_in,
 )
-
-from orchestration import raw_zone
-from orchestration.extraction import extract, pending_days
 
 HEADER = ",".join(SALE_HEADER) + "\n"
 GOOD = csv_text([sale(1), sale(2)])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support.world import (
+
+from tests.support.world import (
     SALE_COLUMNS,
     SALE_HEADER,
     csv_text,

@@ -4,7 +4,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support.world import (
+
+from tests.support.world import (
     DAY,
     SALE_HEADER,
     csv_text,

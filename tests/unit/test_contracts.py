@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.world import contract_document, properties, sales_contract, write_contract
 
 from orchestration.contracts import (
     DEFAULT_CONTRACTS_DIR,
@@ -15,6 +14,7 @@ from orchestration.contracts import (
     load_contracts,
     path_pattern,
 )
+from tests.support.world import contract_document, properties, sales_contract, write_contract
 
 TABLES = sorted(default_contracts())
 

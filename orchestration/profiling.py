@@ -47,8 +47,11 @@ def _measures(column: Column) -> dict[str, str]:
         }
     if column.logical_type in ("date", "timestamp"):
         measures |= {"minimum": f"cast(min({name}) as varchar)", "maximum": f"cast(max({name}) as varchar)"}
-    if any(rule.name == f"{column.name}_allowed" for rule in column.rules) or column.logical_type == "boolean":
-        measures["categories"] = f"cast(to_json(histogram(cast({name} as varchar))) as varchar)"
+    allowed = [rule.violation for rule in column.rules if rule.name == f"{column.name}_allowed"]
+    if allowed or column.logical_type == "boolean":
+        # a value that is not allowed may be anything, a shifted column's address too: it is counted, not shown
+        category = f"case when {allowed[0]} then 'not allowed' else {name} end" if allowed else name
+        measures["categories"] = f"cast(to_json(histogram(cast({category} as varchar))) as varchar)"
     return measures
 
 

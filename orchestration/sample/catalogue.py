@@ -112,11 +112,14 @@ def make_catalogue(draws: Draws, clock: Clock) -> Catalogue:
     for step, day in enumerate(range(16, clock.days, 16), start=1):
         touched = draws.integers(0, PRODUCTS, 9)
         cost, rename, present = costs[-1].copy(), renames[-1].copy(), listed[-1].copy()
-        cost[touched] = divide_rounded(cost[touched] * draws.integers(94, 110, 9), 100)
-        if step % 3 == 0:
-            rename[touched[:2]] = 1
+        factor = draws.integers(94, 110, 9)
         if step % 10 == 0:
             present[touched[-1]] = False
+        # what is no longer listed is no longer delivered: its cost and name stay as last delivered
+        factor, touched = factor[present[touched]], touched[present[touched]]
+        cost[touched] = divide_rounded(cost[touched] * factor, 100)
+        if step % 3 == 0:
+            rename[touched[:2]] = 1
         days.append(day)
         costs.append(cost)
         renames.append(rename)

@@ -45,8 +45,10 @@ orders_with_goods as (
     select
         lines.order_id,
         count(*) as line_count,
-        -- something of at least one line stayed with the customer
-        max(case when coalesce(returned.returned_quantity, 0) < lines.quantity then 1 else 0 end) = 1 as has_goods_kept
+        -- not everything came back: goods of a line stayed, or nothing was returned at all (a line of a coupon or a service
+        -- has no quantity)
+        max(case when coalesce(returned.returned_quantity, 0) < lines.quantity then 1 else 0 end) = 1
+        or max(coalesce(returned.returned_quantity, 0)) = 0 as has_goods_kept
 
     from lines
     left join returned on lines.order_line_id = returned.order_line_id

@@ -36,7 +36,7 @@ orders_not_kept as (
 
 ),
 
-lines_with_goods as (
+lines_of_orders as (
 
     select
         lines.order_id,
@@ -45,15 +45,14 @@ lines_with_goods as (
 
     from lines
     inner join orders_not_kept on lines.order_id = orders_not_kept.order_id
-    where lines.quantity > 0
 
 ),
 
 returns_so_far as (
 
     select
-        lines_with_goods.order_line_id,
-        lines_with_goods.quantity,
+        lines_of_orders.order_line_id,
+        lines_of_orders.quantity,
         returns.return_date,
         sum(returns.returned_quantity) over (
             partition by returns.order_line_id
@@ -62,7 +61,7 @@ returns_so_far as (
         ) as returned_quantity
 
     from returns
-    inner join lines_with_goods on returns.order_line_id = lines_with_goods.order_line_id
+    inner join lines_of_orders on returns.order_line_id = lines_of_orders.order_line_id
 
 ),
 
@@ -73,7 +72,9 @@ returned_lines as (
         min(return_date) as fully_returned_date
 
     from returns_so_far
-    where returned_quantity >= quantity
+    where
+        returned_quantity >= quantity
+        and quantity > 0
     group by order_line_id
 
 ),
@@ -81,14 +82,15 @@ returned_lines as (
 returned_orders as (
 
     select
-        lines_with_goods.order_id,
+        lines_of_orders.order_id,
         case
-            when count(returned_lines.order_line_id) = count(*) then max(returned_lines.fully_returned_date)
+            when count(returned_lines.order_line_id) = count(*) filter (where lines_of_orders.quantity > 0)
+                then max(returned_lines.fully_returned_date)
         end as fully_returned_date
 
-    from lines_with_goods
-    left join returned_lines on lines_with_goods.order_line_id = returned_lines.order_line_id
-    group by lines_with_goods.order_id
+    from lines_of_orders
+    left join returned_lines on lines_of_orders.order_line_id = returned_lines.order_line_id
+    group by lines_of_orders.order_id
 
 ),
 

@@ -44,12 +44,15 @@ class _Window:
         return [f for day, found in self.files.items() if day not in self.failures for f in found]
 
 
-def extract(settings: Settings, contract: Contract, days: Sequence[date]) -> dict[date, Partition]:
+def extract(
+    settings: Settings, contract: Contract, days: Sequence[date], *, accept_missing: bool = False
+) -> dict[date, Partition]:
     """Load the deliveries of ``days`` into the raw zone, all at once, and return the partitions.
 
     A day that cannot be accepted (missing, unreadable, too many bad rows) carries its ``failure`` and leaves
     the last good delivery of that day in place. A day whose files are gone from the landing folder but were
-    accepted before stays as it is. Raises ContractError where the contract itself does not fit the source.
+    accepted before stays as it is; with ``accept_missing``, a required delivery that is not there is taken for
+    an empty one. Raises ContractError where the contract itself does not fit the source.
     """
     known = raw_zone.partitions(settings, contract.table)
     delivered = source_files.discover(contract, settings.landing_dir)
@@ -60,10 +63,11 @@ def extract(settings: Settings, contract: Contract, days: Sequence[date]) -> dic
             window.files[day] = delivered[day]
         elif day in known and known[day].loaded:
             results[day] = known[day]
-        elif contract.required:
+        elif contract.required and not accept_missing:
             results[day] = Partition(
                 day,
-                failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in {settings.landing_dir}",
+                failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in "
+                f"{settings.landing_dir} (if nothing was to come, run the day with --accept-missing)",
             )
         elif day in known and known[day].data:  # a broken delivery was withdrawn: the good one before it stays
             results[day] = known[day]
@@ -80,13 +84,14 @@ def extract(settings: Settings, contract: Contract, days: Sequence[date]) -> dic
 
 
 def pending_days(settings: Settings, contracts: Mapping[str, Contract], through: date | None = None) -> list[date]:
-    """Delivery days with files that the raw zone does not hold as they are: new, changed or failed before."""
+    """Delivery days that the raw zone does not hold as they lie there: new, changed, failed, or of an older contract."""
     pending: set[date] = set()
     for contract in contracts.values():
         known = raw_zone.partitions(settings, contract.table)
         for day, found in source_files.discover(contract, settings.landing_dir).items():
+            as_delivered = (source_files.fingerprint(found), contract.version)
             partition = known.get(day)
-            if partition is None or not partition.loaded or partition.fingerprint != source_files.fingerprint(found):
+            if partition is None or (partition.fingerprint, partition.contract_version) != as_delivered:
                 pending.add(day)
         pending.update(day for day, p in known.items() if not p.loaded)
     return sorted(d for d in pending if d >= settings.first_day and (through is None or d <= through))
@@ -165,7 +170,7 @@ def _check_files(window: _Window, con: duckdb.DuckDBPyConnection) -> None:
     for day, found in window.files.items():
         for file in found:
             try:
-                source_files.check_whole(file)
+                source_files.check_whole(window.contract, file)
                 if window.contract.format == "csv":
                     window.headers[file.name] = source_files.csv_header(window.contract, file)
                 elif window.contract.format == "parquet":

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,16 @@ def loaded_days(settings: Settings, contracts: Mapping[str, Contract]) -> Iterat
     """Every day of which some table has an accepted delivery."""
     for table in contracts:
         yield from (p.day for p in partitions(settings, table).values() if p.loaded and p.fingerprint)
+
+
+def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
+    """A fingerprint of all accepted rows: two equal ones give the same mart."""
+    digest = sha256()
+    for table in sorted(contracts):
+        for partition in partitions(settings, table).values():
+            digest.update(f"{table} {partition.day} {partition.fingerprint} {partition.contract_version}\n".encode())
+            digest.update(" ".join(partition.data).encode())
+    return digest.hexdigest()[:16]
 
 
 def relation(settings: Settings, contract: Contract) -> str:

@@ -31,12 +31,17 @@ def _config(settings: Settings) -> dict[str, Any]:
     return {**OFFLINE, "threads": str(settings.threads), "memory_limit": settings.memory}
 
 
+def _set_up(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+
+
 @contextmanager
 def connect_scratch(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory that spills into ``folder``; gone when closed."""
     con = duckdb.connect(config={**_config(settings), "temp_directory": str(folder / "spill")})
     try:
-        con.execute("set TimeZone = 'UTC'")
+        _set_up(con)
         yield con
     finally:
         con.close()
@@ -47,7 +52,7 @@ def connect_file(settings: Settings, file: Path, *, read_only: bool = True) -> I
     """One database file, closed on leaving whatever happens."""
     con = duckdb.connect(str(file), read_only=read_only, config=_config(settings))
     try:
-        con.execute("set TimeZone = 'UTC'")
+        _set_up(con)
         yield con
     finally:
         con.close()

@@ -59,6 +59,9 @@ def run(
     start: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First delivery day.")] = None,
     end: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last delivery day.")] = None,
     day: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="One delivery day.")] = None,
+    accept_missing: Annotated[
+        bool, typer.Option("--accept-missing", help="A required delivery that is not there was to be empty.")
+    ] = False,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Load all delivered days again and build from nothing.")
     ] = False,
@@ -72,11 +75,18 @@ def run(
 
     settings = _settings()
     try:
-        window = choose_window(settings, _date(start), _date(end), _date(day), full_refresh=full_refresh)
+        window = choose_window(
+            settings,
+            _date(start),
+            _date(end),
+            _date(day),
+            full_refresh=full_refresh,
+            accept_missing=accept_missing,
+        )
     except (ContractError, ValueError) as error:
         raise _fail(str(error)) from error
     if window is None:
-        console.print("Nothing to do: every delivery is loaded as it lies there.")
+        console.print("Nothing to do: every delivery is loaded and published as it lies there.")
         return
     assert isinstance(window, Window)
     outcome = run_night(settings, window, console)
@@ -93,6 +103,7 @@ def _date(moment: datetime | None) -> date | None:
 
 def _show_release(settings: Settings, checks: dict[str, int]) -> None:
     from orchestration import releases
+    from orchestration.contracts import absent_tables, load_contracts
 
     release = releases.current(settings)
     assert release is not None
@@ -105,6 +116,9 @@ def _show_release(settings: Settings, checks: dict[str, int]) -> None:
     console.print(
         f"Checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed.", highlight=False
     )
+    absent = absent_tables(load_contracts(settings.contracts))
+    if absent:
+        console.print(f"Not delivered by this retailer, their marts are empty: {', '.join(absent)}.", highlight=False)
     console.print(f"The mart: {settings.releases_dir / 'current' / 'datamart.duckdb'}", highlight=False, soft_wrap=True)
 
 

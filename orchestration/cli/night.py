@@ -1,12 +1,13 @@
 """One night from the command line: which days, the same Dagster job as the schedule, what came of it."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestration import raw_zone
-from orchestration.contracts import load_contracts
+from orchestration import raw_zone, releases
+from orchestration.contracts import Contract, load_contracts
 from orchestration.extraction import pending_days
 from orchestration.settings import Settings
 from orchestration.sources.files import discover
@@ -22,6 +23,7 @@ class Window:
     first: date
     last: date
     full_refresh: bool = False
+    accept_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,15 @@ def yesterday(settings: Settings) -> date:
 
 
 def choose_window(
-    settings: Settings, first: date | None, last: date | None, day: date | None, *, full_refresh: bool
+    settings: Settings,
+    first: date | None,
+    last: date | None,
+    day: date | None,
+    *,
+    full_refresh: bool = False,
+    accept_missing: bool = False,
 ) -> Window | None:
-    """The days to run; None where nothing is pending. Raises ValueError for days that cannot be."""
+    """The days to run; None where every delivery is loaded and published. Raises ValueError for days that cannot be."""
     if day is not None and (first is not None or last is not None):
         raise ValueError("give either --date or --from and --to")
     through = yesterday(settings)
@@ -59,7 +67,7 @@ def choose_window(
             raise ValueError(f"there is no delivery in {settings.landing_dir}")
         first, last = min(delivered), max(delivered)
     elif first is None and last is None:
-        pending = pending_days(settings, contracts, through)
+        pending = pending_days(settings, contracts, through) or unpublished_day(settings, contracts)
         if not pending:
             return None
         first, last = pending[0], pending[-1]
@@ -68,7 +76,20 @@ def choose_window(
         raise ValueError(
             f"cannot run {first} to {last}: days begin on {settings.first_day} (FIDELIS_FIRST_DAY) and end yesterday, {through}"
         )
-    return Window(first, last, full_refresh)
+    return Window(first, last, full_refresh, accept_missing)
+
+
+def unpublished_day(settings: Settings, contracts: Mapping[str, Contract]) -> list[date]:
+    """The last loaded day, where the current release was built from another raw zone or by other code."""
+    last = max(raw_zone.loaded_days(settings, contracts), default=None)
+    release = releases.current(settings)
+    if last is None:
+        return []
+    if release is not None:
+        built_from = (release.inputs, release.code_version)
+        if built_from == (raw_zone.state(settings, contracts), releases.code_version()):
+            return []
+    return [last]
 
 
 def run_night(settings: Settings, window: Window, console: "Console") -> Outcome:
@@ -83,6 +104,7 @@ def run_night(settings: Settings, window: Window, console: "Console") -> Outcome
         from orchestration.definitions import defs
         from orchestration.defs.automation import RANGE_END, RANGE_START
         from orchestration.defs.dbt import FULL_REFRESH
+        from orchestration.defs.extract import ACCEPT_MISSING
 
         job = defs().resolve_job_def("nightly")
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
@@ -92,6 +114,8 @@ def run_night(settings: Settings, window: Window, console: "Console") -> Outcome
     tags = {RANGE_START: window.first.isoformat(), RANGE_END: window.last.isoformat(), **process_tags()}
     if window.full_refresh:
         tags[FULL_REFRESH] = "true"
+    if window.accept_missing:
+        tags[ACCEPT_MISSING] = "true"
     with progress:
         result = job.execute_in_process(
             instance=instance,

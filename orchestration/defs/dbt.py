@@ -9,6 +9,7 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_sel
 
 from orchestration import dbt_runner, quality, warehouse
 from orchestration.column_lineage import Lineage, cached_lineage
+from orchestration.contracts import absent_tables
 from orchestration.dbt_runner import NodeResult
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 
@@ -112,6 +113,9 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
     as_of_date = warehouse.prepare(settings, contracts)
     quality.write_data_docs(settings)
     context.log.info("building the mart as of %s", as_of_date)
+    absent = absent_tables(contracts)
+    if absent:
+        context.log.info("tables this retailer does not have, their marts stay empty: %s", ", ".join(absent))
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection)
     built = warehouse.relations(settings)

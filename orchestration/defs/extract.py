@@ -11,6 +11,9 @@ from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, set
 from orchestration.extraction import extract
 from orchestration.raw_zone import Partition
 
+#: Tag of a run that takes a required delivery that is not there for an empty one.
+ACCEPT_MISSING = "fidelis/accept_missing"
+
 
 def landing_spec(contract: Contract) -> dg.AssetSpec:
     """The delivered files of a table, which others write."""
@@ -82,7 +85,9 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         ],
     )
     def extracted(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
-        partitions = list(extract(settings, contract, days_of(context)).values())
+        partitions = list(
+            extract(settings, contract, days_of(context), accept_missing=ACCEPT_MISSING in context.run.tags).values()
+        )
         results = quality.validate(settings, contract, partitions)
         uncaptured = sorted({name for p in partitions for name in p.uncaptured})
         failures = [p.failure for p in partitions if p.failure]

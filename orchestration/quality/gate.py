@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.contracts import Contract, quote_name, quote_text
-from orchestration.quality.custom import NATIVE_CHECKS, NativeCheck
-from orchestration.quality.suites import CheckSpec, check_specs, profile_frame
+from orchestration.quality.custom import NativeCheck
+from orchestration.quality.suites import CheckSpec, check_specs, native_checks, profile_frame
 from orchestration.raw_zone import Partition
 from orchestration.settings import Settings
 from orchestration.warehouse import connect_scratch
@@ -37,7 +37,7 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
 
     specs = check_specs(contract)
     frame = profile_frame(contract, partitions)
-    native = [c for c in NATIVE_CHECKS if c.table == contract.table]
+    native = native_checks(contract)
     native_names = {c.name for c in native}
     # the sum of a column of counts costs a quarter of asking each of its values
     expectations = [
@@ -50,11 +50,9 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     context = _context(settings.data_docs_dir)
     results = {r.expectation_config.meta["check"]: r for r in _run(context, f"{contract.table}", frame, expectations)}
     outcomes = [_outcome(s, frame, results[s.name]) for s in specs if s.name not in native_names]
-    captured = {c.name for c in contract.columns if c.captured}
-    able = [c for c in native if set(c.columns) <= captured]
-    rows = _rows(settings, contract, partitions, able)
+    rows = _rows(settings, contract, partitions, native)
     for check in native:
-        if rows is None or check not in able:
+        if rows is None:
             outcomes.append(CheckResult(check.name, True, check.blocking, check.description, {"rows": 0}))
             continue
         expectation = check.build()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestration.contracts import Contract
-from orchestration.quality.custom import NATIVE_CHECKS
+from orchestration.quality.custom import NATIVE_CHECKS, NativeCheck
 from orchestration.raw_zone import Partition
 
 if TYPE_CHECKING:
@@ -45,8 +45,14 @@ def check_specs(contract: Contract) -> list[CheckSpec]:
         if not _trivial(contract, rule.name)
     ]
     specs += [CheckSpec(name, sentence, False, name) for name, sentence in _READER_RULES.items()]
-    specs += [CheckSpec(c.name, c.description, c.blocking, c.name) for c in NATIVE_CHECKS if c.table == contract.table]
+    specs += [CheckSpec(c.name, c.description, c.blocking, c.name) for c in native_checks(contract)]
     return specs
+
+
+def native_checks(contract: Contract) -> list[NativeCheck]:
+    """The checks that a user added for the table, those whose columns this retailer delivers."""
+    captured = {c.name for c in contract.columns if c.captured}
+    return [c for c in NATIVE_CHECKS if c.table == contract.table and set(c.columns) <= captured]
 
 
 def _tolerance(contract: Contract) -> str:

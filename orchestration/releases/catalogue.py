@@ -23,7 +23,10 @@ BUILDING = ".tmp"
 
 @dataclass(frozen=True)
 class Release:
-    """One published release; ``tables`` gives rows, sums and checksum of each table."""
+    """One published release; ``tables`` gives rows, sums and checksum of each table.
+
+    ``inputs`` is the state of the raw zone that it was built from.
+    """
 
     release_id: str
     folder: Path
@@ -32,6 +35,7 @@ class Release:
     code_version: str
     tables: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, int]
+    inputs: str
 
     @property
     def datamart(self) -> Path:
@@ -50,6 +54,7 @@ def read_release(folder: Path) -> Release:
         code_version=manifest["code_version"],
         tables=manifest["tables"],
         checks=manifest["checks"],
+        inputs=manifest["inputs"],
     )
 
 

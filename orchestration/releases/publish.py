@@ -58,7 +58,7 @@ def _next_id(settings: Settings, as_of_date: date) -> str:
     return f"{as_of_date:%Y%m%d}-{number:04d}"
 
 
-def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int]) -> Release:
+def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int], inputs: str) -> Release:
     """Publish the marts as built. Raises ReleaseError where the copy does not hold what was built.
 
     ``personal.duckdb``, which names persons, goes into a folder of its own that only the owner may enter.
@@ -79,10 +79,11 @@ def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int]) -> 
     manifest = {
         "release_id": release_id,
         "as_of_date": as_of_date.isoformat(),
-        "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "published_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         "code_version": code_version(),
         "business_timezone": settings.timezone,
         "reporting_currency": settings.currency,
+        "inputs": inputs,
         "checks": dict(checks),
         "tables": tables,
     }
@@ -111,8 +112,11 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    with connect_file(settings, temporary) as con:
-        copied = _figures(con, name, checksums=True)
+    try:
+        with connect_file(settings, temporary) as con:
+            copied = _figures(con, name, checksums=True)
+    except duckdb.Error as error:
+        raise ReleaseError(f"the copy of {name} cannot be read: {str(error).splitlines()[0]}") from error
     for table, figures in built.items():
         if {k: v for k, v in copied.get(table, {}).items() if k != "checksum"} != figures:
             raise ReleaseError(
@@ -129,7 +133,8 @@ def _figures(con: duckdb.DuckDBPyConnection, name: str, *, checksums: bool) -> d
     found = con.execute(
         "select schema_name, table_name from duckdb_tables() where not internal order by all"
     ).fetchall()
-    strangers = [f"{schema}.{table}" for schema, table in found if schema != _SCHEMA[name]]
+    views = con.execute("select schema_name, view_name from duckdb_views() where not internal order by all").fetchall()
+    strangers = [f"{schema}.{table}" for schema, table in (*found, *views) if schema != _SCHEMA[name]]
     if strangers:
         raise ReleaseError(f"{name} holds tables outside schema {_SCHEMA[name]}: {', '.join(strangers)}")
     if not found:
@@ -156,6 +161,6 @@ def _refuse_identifiers(con: duckdb.DuckDBPyConnection) -> None:
         if c.classification == "direct_identifier"
     }
     columns = con.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
-    named = [f"{table}.{column}" for table, column in columns if column in identifiers]
+    named = [f"{table}.{column}" for table, column in columns if column.lower() in identifiers]
     if named:
         raise ReleaseError(f"direct identifiers may not enter the default release: {', '.join(named)}")

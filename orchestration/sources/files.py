@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +18,30 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import ENCODINGS, Contract, path_pattern, quote_name, quote_text
+from orchestration.contracts import ENCODINGS, Contract, quote_name, quote_text
 
 #: A longer record is refused: no row of a retailer has it, and an unclosed quote must not eat memory.
 MAX_LINE_BYTES = 2_000_000
 _HEADER_BYTES = 1_000_000
+
+
+_DATE_FIELD = re.compile(r"\{date(?::([^}]*))?\}")
+
+
+def path_pattern(contract: Contract) -> tuple[str, re.Pattern[str] | None, str]:
+    """The contract's path as (glob, expression whose group ``date`` is the delivery day, format of that day)."""
+    field = _DATE_FIELD.search(contract.path)
+    if field is None:
+        return contract.path, None, ""
+    day_format = field.group(1) or "%Y-%m-%d"
+    sample = datetime(2000, 11, 22).strftime(day_format)
+    before, after = contract.path[: field.start()], _DATE_FIELD.sub("*", contract.path[field.end() :])
+
+    def expression(part: str) -> str:
+        return re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+
+    pattern = re.compile(f"{expression(before)}(?P<date>.{{{len(sample)}}}){expression(after)}$")
+    return f"{before}{re.sub('[^/]', '?', sample)}{after}", pattern, day_format
 
 
 class DeliveryError(ValueError):
@@ -65,9 +85,14 @@ def fingerprint(files: Sequence[DeliveredFile]) -> str:
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
-def check_whole(file: DeliveredFile) -> None:
+def is_gzip(contract: Contract, file: DeliveredFile) -> bool:
+    """Whether a file is compressed: as the contract says, else by its name."""
+    return file.path.suffix == ".gz" if contract.compression is None else contract.compression == "gzip"
+
+
+def check_whole(contract: Contract, file: DeliveredFile) -> None:
     """Raise DeliveryError where a gzip file is cut off or damaged: DuckDB reads such a file up to the damage."""
-    if file.path.suffix != ".gz":
+    if not is_gzip(contract, file):
         return
     try:
         with gzip.open(file.path, "rb") as stream:
@@ -79,7 +104,7 @@ def check_whole(file: DeliveredFile) -> None:
 
 def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
     """The header of a CSV file. Raises DeliveryError where it is no text or lacks a contracted column."""
-    opener = gzip.open if file.path.suffix == ".gz" else open
+    opener = gzip.open if is_gzip(contract, file) else open
     try:
         with opener(file.path, "rb") as stream:
             start = stream.read(_HEADER_BYTES)
@@ -153,11 +178,12 @@ def _encoding(contract: Contract) -> str:
     return ENCODINGS[contract.encoding.lower()]
 
 
-def text_lines(files: Sequence[DeliveredFile], encoding: str) -> str:
+def text_lines(contract: Contract, files: Sequence[DeliveredFile], encoding: str) -> str:
     """SQL of a relation (line, filename) of the physical lines of text files; blank lines are null."""
     return (
         f"read_csv({_paths(files)}, auto_detect=false, header=false, delim=chr(1), quote='', escape='', "
         f"columns={{'line': 'VARCHAR'}}, filename=true, null_padding=true, encoding={quote_text(encoding)}, "
+        f"compression={quote_text(contract.compression or 'auto')}, "
         f"max_line_size={MAX_LINE_BYTES}, strict_mode=false, store_rejects=true)"
     )
 
@@ -169,6 +195,7 @@ def _csv(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[st
         f"read_csv({_paths(files)}, auto_detect=false, header=true, delim={quote_text(contract.delimiter)}, "
         f"quote={quote_text(contract.quote)}, escape={quote_text(contract.quote)}, columns={{{columns}}}, filename=true, "
         f"nullstr=[{', '.join(map(quote_text, nulls))}], encoding={quote_text(_encoding(contract))}, "
+        f"compression={quote_text(contract.compression or 'auto')}, "
         f"max_line_size={MAX_LINE_BYTES}, strict_mode=true, store_rejects=true)"
     )
 
@@ -208,7 +235,7 @@ def source_relation(contract: Contract, files: Sequence[DeliveredFile], header: 
         records = (
             "(select line, _fields, filename as _path, _row, line is not null and _fields is null as _malformed from ("
             f"select line, filename, _n{offset} as _row, try(json_transform(line, {shape})) as _fields "
-            f"from (select *, {numbered} as _n from {text_lines(files, _encoding(contract))})) where line is not null)"
+            f"from (select *, {numbered} as _n from {text_lines(contract, files, _encoding(contract))})) where line is not null)"
         )
     return contract.source.replace("{source}", f"{records} as source").replace("{landing}", str(landing))
 

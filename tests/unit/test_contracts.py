@@ -12,8 +12,8 @@ from orchestration.contracts import (
     default_contracts,
     load_contract,
     load_contracts,
-    path_pattern,
 )
+from orchestration.sources.files import path_pattern
 from tests.support.world import contract_document, properties, sales_contract, write_contract
 
 TABLES = sorted(default_contracts())

@@ -1,0 +1,88 @@
+"""What dbt is shown: every table of the mart, typed, and the one row of parameters of the run."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration import warehouse
+from orchestration.contracts import Contract, default_contracts, load_contracts
+from orchestration.extraction import extract
+from orchestration.settings import Settings
+from tests.support.world import DAY, NEXT_DAY, contract_document, deliver, properties, settings_in, write_contract
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> tuple[Settings, dict[str, Contract]]:
+    """A retailer with channels only, in its own words."""
+    columns = [
+        {"name": "channel_id", "physicalName": "CODE", "primaryKey": True},
+        {"name": "channel_name", "physicalName": "LABEL"},
+        {"name": "channel_type", "customProperties": properties(expression="'store'")},
+        {"name": "is_direct", "customProperties": properties(expression="CODE <> 'M'")},
+    ]
+    document = contract_document(
+        "channels", columns, path="shops_{date}.csv", deliveryMode="full", pricesIncludeTax=True
+    )
+    contracts = load_contracts(write_contract(tmp_path / "contracts", document).parent)
+    return settings_in(tmp_path, timezone="America/New_York", currency="USD"), contracts
+
+
+def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(settings.warehouse_dir / "warehouse.duckdb"), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def test_every_table_of_the_mart_is_there_with_its_columns_and_types(
+    world: tuple[Settings, dict[str, Contract]],
+) -> None:
+    settings, contracts = world
+    deliver(settings, "CODE,LABEL\nN,North\nM,Market\n", "shops_2024-03-01.csv")
+    extract(settings, contracts["channels"], [DAY])
+    warehouse.prepare(settings, contracts)
+    for table, contract in default_contracts().items():
+        described = [(row[0], row[1]) for row in query(settings, f"describe raw.{table}")]
+        columns = [(c.name, c.sql_type.upper()) for c in contract.columns]
+        assert described == [*columns, ("_delivery_date", "DATE"), ("_file", "VARCHAR"), ("_row", "BIGINT")]
+        assert query(settings, f"select count(*) from raw.{table}") == [(2 if table == "channels" else 0,)]
+    assert query(settings, "select channel_id, channel_name, channel_type, is_direct from raw.channels order by 1") == [
+        ("M", "Market", "store", False),
+        ("N", "North", "store", True),
+    ]
+
+
+def test_the_parameters_are_the_settings_and_the_last_delivered_day(
+    world: tuple[Settings, dict[str, Contract]],
+) -> None:
+    settings, contracts = world
+    assert warehouse.prepare(settings, contracts) is None
+    assert query(settings, "from control.run_parameters") == [(settings.first_day, "America/New_York", "USD")]
+    for day in (NEXT_DAY, DAY):
+        deliver(settings, "CODE,LABEL\nN,North\n", f"shops_{day}.csv")
+    extract(settings, contracts["channels"], [NEXT_DAY])
+    extract(settings, contracts["channels"], [DAY, date(2024, 3, 9)])
+    assert warehouse.prepare(settings, contracts) == NEXT_DAY
+    assert query(settings, "select as_of_date from control.run_parameters") == [(NEXT_DAY,)]
+
+
+def test_dbt_is_told_which_tables_the_retailer_has(world: tuple[Settings, dict[str, Contract]]) -> None:
+    settings, contracts = world
+    warehouse.prepare(settings, contracts)
+    assert query(settings, "from control.source_tables where is_present") == [("channels", True, "full", True)]
+    assert query(settings, "select count(*) from control.source_tables") == [(13,)]
+
+
+def test_rows_sums_and_checksums_of_a_relation_are_exact(tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        con.execute(
+            "create table t as select i as id, cast(0.1 as decimal(18,2)) as amount, i * 0.1::double as d from range(1000) r(i)"
+        )
+        assert warehouse.sum_columns(con, "t") == {"rows": "1000", "amount": "100.00"}
+        first = warehouse.checksum(con, "t")
+        assert warehouse.checksum(con, "(from t order by id desc)") == first
+        con.execute("update t set amount = amount + case id when 1 then 0.01 when 2 then -0.01 else 0 end")
+        assert warehouse.sum_columns(con, "t")["amount"] == "100.00"
+        assert warehouse.checksum(con, "t") != first
+        assert warehouse.sum_columns(con, "(select * from t where false)") == {"rows": "0", "amount": "0"}

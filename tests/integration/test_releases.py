@@ -59,7 +59,8 @@ def test_the_manifest_says_what_was_published_from_what_and_with_which_checks(se
     publish(settings, AS_OF, {"passed": 7, "warned": 1}, INPUTS)
     manifest = json.loads((settings.releases_dir / "current" / "manifest.json").read_text())
     assert {
-        k: manifest[k] for k in ("release_id", "as_of_date", "business_timezone", "reporting_currency", "inputs", "checks")
+        k: manifest[k]
+        for k in ("release_id", "as_of_date", "business_timezone", "reporting_currency", "inputs", "checks")
     } == {
         "release_id": "20240301-0001",
         "as_of_date": "2024-03-01",

@@ -55,8 +55,12 @@ class Order:
             self.date <= day
             and not self.is_test
             and not cancelled
-            and any(line.kept_quantity(day) > 0 for line in self.lines)
+            and (any(line.kept_quantity(day) > 0 for line in self.lines) or self.nothing_came_back(day))
         )
+
+    def nothing_came_back(self, day: dt.date) -> bool:
+        """A line of a coupon or a service has no quantity, and is a purchase all the same."""
+        return bool(self.lines) and not any(on <= day for line in self.lines for on, _, _ in line.returns)
 
     def net(self, day: dt.date) -> Decimal:
         return sum((line.net(day) for line in self.lines), Decimal(0))

@@ -1,7 +1,7 @@
 {#
     Since when an order that is not kept has not been: the day it was cancelled, or the day on which its last outstanding unit
     came back, whichever was first. Up to the day before, it was a kept order like any other. Orders that never were, a test or
-    one with nothing in its lines, are not here.
+    one without a line, are not here.
 #}
 with
 

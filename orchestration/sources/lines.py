@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TextIO, cast
 
 from orchestration.contracts import Contract
-from orchestration.sources.files import DeliveredFile
+from orchestration.sources.files import DeliveredFile, is_gzip
 
 #: So many characters of a record are shown; a longer one is cut.
 KEPT_CHARACTERS = 10_000
@@ -26,7 +26,7 @@ class Place:
 def places(contract: Contract, file: DeliveredFile) -> Iterator[Place]:
     """The records of a text file in order. Bytes that are no text of the contract's encoding show as hexadecimal."""
     encoding = "utf-8-sig" if contract.encoding.lower() in ("utf-8", "utf8") else contract.encoding
-    opener = gzip.open if file.path.suffix == ".gz" else open
+    opener = gzip.open if is_gzip(contract, file) else open
     quote = contract.quote if contract.format == "csv" else ""
     record, first_line, texts, is_open = 0, 0, list[str](), False
     one_column = False  # an empty line of a file with one column is a record without a value

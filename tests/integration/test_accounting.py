@@ -31,7 +31,8 @@ DAYS = (date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3))
 CONTENT = "sale_id, amount, quantity, sold_on, shop, note"
 
 #: Each example loads files several times: a quarter of the examples of a property that only computes.
-few = examples(max_examples=examples.default.max_examples // 4)
+few_examples = examples.default.max_examples // 4
+few = examples(max_examples=few_examples)
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\r\0\x01", exclude_categories=["Cs"]), max_size=6)
 fields = st.one_of(
@@ -136,7 +137,7 @@ def loaded(rows: dict[tuple[date, str], list[dict[str, str]]], calls: list[list[
         return raw_rows(settings, contract, f"_delivery_date, {CONTENT}"), counts, bad
 
 
-@few
+@examples(max_examples=few_examples // 2)
 @given(deliveries, st.permutations(DAYS))
 def test_days_one_by_one_in_any_order_and_rows_in_any_order_give_the_same(
     delivered: list[tuple[date, str, list[dict[str, str]]]], order: list[date]

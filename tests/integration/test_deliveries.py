@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -136,6 +137,42 @@ def test_a_required_delivery_that_is_missing_fails_and_an_optional_one_does_not(
     assert failure is not None
     assert failure.startswith("no delivery of sales for 2024-03-01: nothing at sales_{date}.csv")
     assert load(settings, sales_contract(tmp_path)).failure is None
+
+
+def test_a_missing_delivery_can_be_accepted_and_comes_in_when_it_arrives_after_all(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path, deliveryRequired=True)
+    assert "--accept-missing" in str(load(settings, contract).failure)
+    accepted = extract(settings, contract, [DAY], accept_missing=True)[DAY]
+    assert (accepted.failure, accepted.rows_read) == (None, 0)
+    assert load(settings, contract).failure is None
+    deliver(settings, GOOD)
+    assert pending_days(settings, {"sales": contract}) == [DAY]
+    assert load(settings, contract).rows_loaded == 2
+
+
+def test_a_new_version_of_the_contract_makes_its_days_pending(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, GOOD)
+    load(settings, contract)
+    newer = replace(contract, version="1.1.0")
+    assert pending_days(settings, {"sales": newer}) == [DAY]
+    load(settings, newer)
+    assert pending_days(settings, {"sales": newer}) == []
+
+
+def test_the_state_of_the_raw_zone_changes_when_a_delivery_is_loaded_and_at_no_other_time(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+
+    def state_after(content: str | None) -> str:
+        path = deliver(settings, content or "")
+        if content is None:
+            path.unlink()
+        load(settings, contract)
+        return raw_zone.state(settings, {"sales": contract})
+
+    first, withdrawn, second = state_after(GOOD), state_after(None), state_after(csv_text([sale(3)]))
+    assert first == withdrawn
+    assert first != second
 
 
 def test_a_day_without_any_delivery_does_not_count_as_loaded(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The same sales delivered as CSV, JSON lines and Parquet, and in the dialects that real systems write."""
 
+import gzip
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_a_declared_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     deliver(settings, csv_text([sale(1, note="café à Nîmes")]).encode(encoding))
     load(settings, contract)
     assert raw_rows(settings, contract, "note") == [("café à Nîmes",)]
+
+
+@pytest.mark.parametrize(("compression", "name"), [("gzip", "sales_2024-03-01.csv"), ("none", "sales_2024-03-01.gz")])
+def test_a_declared_compression_holds_whatever_the_files_name(tmp_path: Path, compression: str, name: str) -> None:
+    settings = settings_in(tmp_path)
+    contract = sales_contract(tmp_path, path="sales_{date}" + name[16:], access={"compression": compression})
+    content = csv_text([sale(1), sale(2, shop="west")]).encode()
+    (settings.landing_dir / name).write_bytes(gzip.compress(content) if compression == "gzip" else content)
+    load(settings, contract)
+    assert raw_rows(settings, contract, COLUMNS) == [FIRST]
+    assert quarantined(settings, contract, "line, raw_text") == [(3, "S2,2.50,2,2024-03-01,west,note 2")]
 
 
 def test_the_declared_text_for_null_is_null(tmp_path: Path) -> None:

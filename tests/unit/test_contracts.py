@@ -126,6 +126,7 @@ def test_a_required_column_left_out_is_refused_by_name(tmp_path: Path) -> None:
         ({"server": {"format": "xlsx"}}, "format 'xlsx' is unknown; use one of csv, jsonl, parquet"),
         ({"server": {"encoding": "cp1252"}}, "encoding 'cp1252' cannot be read"),
         ({"access": {"timezone": "Europe/Pari"}}, "timezone 'Europe/Pari' is no IANA time zone"),
+        ({"access": {"compression": "zip"}}, "compression must be none or gzip"),
         ({"access": {"decimalSign": ";"}}, "decimalSign must be '.' or ','"),
         ({"deliveryMode": "weekly"}, "deliveryMode must be full, changes or append"),
         ({"path": "shops.csv"}, "give either {date} in the server's path or one deliveryDate"),
@@ -147,6 +148,10 @@ def test_a_contract_that_cannot_be_used_says_what_to_change(
     [
         ({"logicalType": "text", "physicalName": "c"}, "has logicalType 'text'; use one of string, integer"),
         ({"logicalType": "date", "physicalName": "c"}, "is a string in the mart, not a date"),
+        (
+            {"name": "channel_type", "physicalName": "c", "enum": [{"value": "kiosk"}]},
+            "the mart knows no channel_type 'kiosk'",
+        ),
         ({"physicalName": "c", "logicalTypeOptions": {"minLength": 3}}, "unknown logicalTypeOptions minLength"),
         ({"logicalType": "string"}, "names neither physicalName nor an expression"),
         (

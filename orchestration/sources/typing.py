@@ -59,7 +59,9 @@ def _from_text(column: Column, contract: Contract, raw: str) -> TypedValue:
     if kind == "number":
         scale = int(column.sql_type.rstrip(")").split(",")[1])
         comma = contract.decimal_sign == ","
-        pattern = rf"\s*[+-]?[0-9]*({',' if comma else '[.]'}[0-9]{{0,{scale}}}0*)?\s*"
+        sign = "," if comma else "[.]"
+        # at least one digit: DuckDB reads '- ' as nought
+        pattern = rf"\s*[+-]?([0-9]+({sign}[0-9]{{0,{scale}}}0*)?|{sign}[0-9]{{1,{scale or 1}}}0*)\s*"
         text = f"replace({raw}, ',', '.')" if comma else raw
         value = f"try_cast({text} as {column.sql_type})"
         printed = f"cast({value} as varchar)"

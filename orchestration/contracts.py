@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
 
+from orchestration.servers import Server, ServerError, parse_server
 from orchestration.settings import DEFAULT_CONTRACTS_DIR
 
 Mode = Literal["full", "changes", "append"]
@@ -29,7 +30,6 @@ SQL_TYPES = {
     "timestamp": "timestamp",
     "boolean": "boolean",
 }
-FORMATS = ("csv", "jsonl", "parquet")
 #: Encodings a contract may name -> the reader's name.
 ENCODINGS = {
     "utf-8": "utf-8",
@@ -113,6 +113,7 @@ class Contract:
     source: str
     columns: tuple[Column, ...]
     row_rules: tuple[Rule, ...]
+    server: Server
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -293,10 +294,12 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
     mode = custom.get("deliveryMode", base.mode if base else None)
     encoding, timezone = server.encoding or "utf-8", access.get("timezone", "UTC")
     fixed_day = custom.get("deliveryDate")
+    try:
+        place = parse_server(server, access, custom, str(schema.physicalName or table), mode)
+    except ServerError as error:
+        raise ContractError(f"{file}: {error}") from error
     for is_right, sentence in (
-        (server.format in FORMATS, f"format '{server.format}' is unknown; use one of {', '.join(FORMATS)}"),
         (mode in ("full", "changes", "append"), "deliveryMode must be full, changes or append"),
-        (bool(server.path), "the server names no path"),
         (encoding.lower() in ENCODINGS, f"encoding '{encoding}' cannot be read; use one of {', '.join(ENCODINGS)}"),
         (
             timezone in _time_zones(),
@@ -305,7 +308,7 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         (access.get("decimalSign", ".") in (".", ","), "decimalSign must be '.' or ','"),
         (access.get("compression") in (None, "none", "gzip"), "compression must be none or gzip"),
         (
-            ("{date" in (server.path or "")) != bool(fixed_day),
+            place.is_table or ("{date" in place.path) != bool(fixed_day),
             "give either {date} in the server's path or one deliveryDate for the whole file",
         ),
     ):
@@ -335,8 +338,8 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         purpose=custom.get("purpose", ""),
         legal_basis=custom.get("legalBasis", ""),
         retention=custom.get("retention", ""),
-        path=server.path,
-        format=server.format,
+        path=place.path,
+        format=place.format,
         delimiter=server.delimiter or ",",
         quote=access.get("quote", '"'),
         encoding=encoding,
@@ -353,6 +356,7 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         source=custom.get("from", "{source}"),
         columns=tuple(columns),
         row_rules=tuple(_row_rule(q, file) for q in schema.quality or []),
+        server=place,
     )
 
 
@@ -401,6 +405,7 @@ def absent_tables(contracts: Mapping[str, Contract]) -> list[str]:
     return [table for table in default_contracts() if table not in contracts]
 
 
+@cache
 def default_contracts() -> dict[str, Contract]:
     """The default retailer's contracts: every table and column that the mart knows."""
     return dict(_default_contracts())

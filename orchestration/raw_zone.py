@@ -9,8 +9,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,13 @@ def partitions(settings: Settings, table: str) -> dict[date, Partition]:
     index = settings.raw_dir / table / _INDEX
     if not index.exists():
         return {}
+    stat = index.stat()
+    return dict(_read_index(index, stat.st_mtime_ns, stat.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _read_index(index: Path, modified_ns: int, inode: int) -> dict[date, Partition]:
+    """The index as it was when it had this time and inode: each commit is a new file."""
     entries = json.loads(index.read_text())
     return {p.day: p for p in (_decode(day, entry) for day, entry in sorted(entries.items()))}
 
@@ -81,9 +89,7 @@ def commit(settings: Settings, table: str, changed: Mapping[date, Partition]) ->
     folder.mkdir(parents=True, exist_ok=True)
     entries = {}
     for day, partition in sorted(merged.items()):
-        entry = asdict(partition)
-        del entry["day"]
-        entries[day.isoformat()] = entry
+        entries[day.isoformat()] = {name: value for name, value in vars(partition).items() if name != "day"}
     write_durably(folder / _INDEX, json.dumps(entries, separators=(",", ":"), default=str))
     for area, kept in (
         (settings.raw_dir, {f for p in merged.values() for f in p.data}),

@@ -33,8 +33,11 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
         import dagster as dg
 
         instance = dg.DagsterInstance.get()
-        with redirect_stdout(StringIO()):  # it reports every database it looks at
-            instance.upgrade()
+        migrated = settings.dagster_dir / "migrated"
+        if not migrated.exists() or migrated.read_text() != dg.__version__:
+            with redirect_stdout(StringIO()):  # it reports every database it looks at
+                instance.upgrade()
+            migrated.write_text(dg.__version__)
         instance.event_log_storage.set_concurrency_slots("warehouse", 1)
         _fail_orphans(instance)
     return instance

@@ -123,7 +123,7 @@ def test_a_required_column_left_out_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"server": {"format": "xlsx"}}, "format 'xlsx' is unknown; use one of csv, jsonl, parquet"),
+        ({"server": {"format": "avro"}}, "format 'avro' is unknown; use one of csv, jsonl, parquet, xlsx"),
         ({"server": {"encoding": "cp1252"}}, "encoding 'cp1252' cannot be read"),
         ({"access": {"timezone": "Europe/Pari"}}, "timezone 'Europe/Pari' is no IANA time zone"),
         ({"access": {"compression": "zip"}}, "compression must be none or gzip"),

@@ -19,6 +19,7 @@ from orchestration import profiling, quarantine, raw_zone
 from orchestration.contracts import Contract, ContractError, quote_name, quote_text
 from orchestration.raw_zone import Partition
 from orchestration.settings import Settings
+from orchestration.sources import deliveries
 from orchestration.sources import files as source_files
 from orchestration.sources.files import DeliveredFile, DeliveryError
 from orchestration.sources.typing import typed
@@ -39,6 +40,7 @@ class _Window:
     failures: dict[date, str] = field(default_factory=dict)
     headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     types: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    prints: dict[date, str] = field(default_factory=dict)
 
     def readable(self) -> list[DeliveredFile]:
         return [f for day, found in self.files.items() if day not in self.failures for f in found]
@@ -52,10 +54,11 @@ def extract(
     A day that cannot be accepted (missing, unreadable, too many bad rows) carries its ``failure`` and leaves
     the last good delivery of that day in place. A day whose files are gone from the landing folder but were
     accepted before stays as it is; with ``accept_missing``, a required delivery that is not there is taken for
-    an empty one. Raises ContractError where the contract itself does not fit the source.
+    an empty one. Raises ContractError where the contract itself does not fit the source, SourceError where a server
+    cannot be reached or refuses us.
     """
     known = raw_zone.partitions(settings, contract.table)
-    delivered = source_files.discover(contract, settings.landing_dir)
+    delivered = deliveries.discover(settings, contract, days)
     results: dict[date, Partition] = {}
     window = _Window(contract, {})
     for day in days:
@@ -63,11 +66,11 @@ def extract(
             window.files[day] = delivered[day]
         elif day in known and known[day].loaded:
             results[day] = known[day]
-        elif contract.required and not accept_missing:
+        elif contract.required and not accept_missing and not contract.server.is_table:
             results[day] = Partition(
                 day,
-                failure=f"no delivery of {contract.table} for {day}: nothing at {contract.path} in "
-                f"{settings.landing_dir} (if nothing was to come, run the day with --accept-missing)",
+                failure=f"no delivery of {contract.table} for {day}: nothing at {_place(settings, contract)} "
+                "(if nothing was to come, run the day with --accept-missing)",
             )
         elif day in known and known[day].data:  # a broken delivery was withdrawn: the good one before it stays
             results[day] = known[day]
@@ -83,12 +86,17 @@ def extract(
     return dict(sorted(results.items()))
 
 
+def _place(settings: Settings, contract: Contract) -> str:
+    server = contract.server
+    return f"{server.place} in {settings.landing_dir}" if server.type == "local" else server.place
+
+
 def pending_days(settings: Settings, contracts: Mapping[str, Contract], through: date | None = None) -> list[date]:
     """Delivery days that the raw zone does not hold as they lie there: new, changed, failed, or of an older contract."""
     pending: set[date] = set()
     for contract in contracts.values():
         known = raw_zone.partitions(settings, contract.table)
-        for day, found in source_files.discover(contract, settings.landing_dir).items():
+        for day, found in deliveries.discover_changes(settings, contract, known).items():
             as_delivered = (source_files.fingerprint(found), contract.version)
             partition = known.get(day)
             if partition is None or (partition.fingerprint, partition.contract_version) != as_delivered:
@@ -111,8 +119,11 @@ def _load_with(
     settings: Settings, window: _Window, scratch: Path, con: duckdb.DuckDBPyConnection
 ) -> dict[date, Partition]:
     contract = window.contract
+    window.prints = {day: source_files.fingerprint(found) for day, found in window.files.items()}
+    fetched = deliveries.fetch(settings, contract, window.files, scratch / "fetched", con)
+    window.files, window.failures, window.headers = fetched.files, fetched.failures, fetched.headers
     _check_files(window, con)
-    _register(con, [f for found in window.files.values() for f in found])
+    _register(con, window.readable())
     staged = scratch / "staged"
     _stage(settings, window, staged, con)
     profile = profiling.profile(con, contract, staged, error_mask(contract))
@@ -128,7 +139,7 @@ def _load_with(
         if (cleaned / f"delivery_date={day}").exists():
             (cleaned / f"delivery_date={day}").rename(staged / f"delivery_date={day}")
     partitions = {
-        day: Partition(day, failure=reason, fingerprint=_print(window, day)) for day, reason in window.failures.items()
+        day: Partition(day, failure=reason, fingerprint=window.prints[day]) for day, reason in window.failures.items()
     }
     for day in (d for d in window.files if d not in window.failures):
         partitions[day] = _account(window, day, profile.get(day), outcome.get(day), rejected.get(day, 0))
@@ -162,12 +173,12 @@ def _rule_names(contract: Contract) -> list[str]:
     return [rule.name for rule in contract.rules] + [MALFORMED]
 
 
-def _print(window: _Window, day: date) -> str:
-    return source_files.fingerprint(window.files[day])
-
-
 def _check_files(window: _Window, con: duckdb.DuckDBPyConnection) -> None:
+    if window.contract.format in source_files.CONVERTED:  # checked while they were converted
+        return
     for day, found in window.files.items():
+        if day in window.failures:
+            continue
         for file in found:
             try:
                 source_files.check_whole(window.contract, file)
@@ -327,7 +338,7 @@ def _account(
         violations=violations,
         profile=profile.columns if profile else {},
         uncaptured=_uncaptured(window, day, captured),
-        fingerprint=_print(window, day),
+        fingerprint=window.prints[day],
         contract_version=contract.version,
         failure=failure,
     )

@@ -13,7 +13,7 @@ import duckdb
 
 from orchestration.contracts import Contract, quote_name, quote_text
 from orchestration.profiling import staged_relation
-from orchestration.sources.files import DeliveredFile
+from orchestration.sources.files import CONVERTED, DeliveredFile
 from orchestration.sources.lines import places
 
 
@@ -157,14 +157,18 @@ def _write_bad(
 
 def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[DeliveredFile]) -> None:
     """Create ``line_map``: (path, record, is_rejected) -> physical line and raw text, for ``files``."""
-    if contract.format == "parquet":
+    if contract.format in ("parquet", *CONVERTED):
+        line = "_line" if contract.format in CONVERTED else "file_row_number + 1"
+        helpers = "filename, file_row_number" + (", _line, _is_broken" if contract.format in CONVERTED else "")
         relation = "[" + ", ".join(quote_text(f.path) for f in files) + "]"
         con.execute(f"""
             create or replace temp table line_map as
-            select filename as path, file_row_number + 1 as record, false as is_rejected, file_row_number + 1 as line,
-                cast(to_json(r) as varchar) as raw_text
-            from read_parquet({relation}, filename=true, file_row_number=true) as r
-            where (filename, file_row_number + 1) in (select (path, record) from bad_rows)
+            select _path as path, _number as record, false as is_rejected, _number as line, cast(to_json(r) as varchar) as raw_text
+            from (
+                select {line} as _number, filename as _path, columns(* exclude ({helpers}))
+                from read_parquet({relation}, filename=true, file_row_number=true, hive_partitioning=false)
+            ) as r
+            where (_path, _number) in (select (path, record) from bad_rows)
         """)
         return
     wanted = set(con.execute("select path, record, is_rejected from bad_rows").fetchall())

@@ -7,10 +7,10 @@ import os
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -18,11 +18,22 @@ DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 DEFAULT_CONTRACTS_DIR = PROJECT_DIR / "contracts"
 
 
+class Access(BaseModel):
+    """User and password (key id and secret, for S3) of one server of the contracts."""
+
+    user: str = ""
+    password: SecretStr = SecretStr("")
+
+
 class Settings(BaseSettings):
     """The settings of one retailer; relative paths are taken from the project's folder."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FIDELIS_", env_file=PROJECT_DIR / ".env", extra="ignore", env_ignore_empty=True
+        env_prefix="FIDELIS_",
+        env_file=PROJECT_DIR / ".env",
+        extra="ignore",
+        env_ignore_empty=True,
+        env_nested_delimiter="__",
     )
 
     home: Path = Path(".fidelis")
@@ -35,6 +46,15 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=1)] = 2
     memory: str = "8GB"
     alert_url: str = ""
+    s3_key_id: str = ""
+    s3_secret: SecretStr = SecretStr("")
+    s3_region: str = ""
+    s3_endpoint: str = ""
+    pg_user: str = ""
+    pg_password: SecretStr = SecretStr("")
+    http_user: str = ""
+    http_password: SecretStr = SecretStr("")
+    servers: dict[str, Access] = Field(default_factory=dict)
 
     @field_validator("home", "contracts", "landing")
     @classmethod
@@ -52,6 +72,17 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The business time zone."""
         return ZoneInfo(self.timezone)
+
+    def access(self, server: str, kind: Literal["s3", "pg", "http"]) -> Access:
+        """What opens a server: its own entry in ``servers``, else the setting for all servers of its kind."""
+        own = self.servers.get(server.lower().replace("-", "_"))
+        if own is not None:
+            return own
+        if kind == "s3":
+            return Access(user=self.s3_key_id, password=self.s3_secret)
+        if kind == "pg":
+            return Access(user=self.pg_user, password=self.pg_password)
+        return Access(user=self.http_user, password=self.http_password)
 
     @property
     def landing_dir(self) -> Path:

@@ -6,6 +6,7 @@ closed files. Every connection of the process to these files has the same settin
 configuration of an open file.
 """
 
+import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,13 @@ def connect_reader(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
     finally:
         con.close()
+
+
+def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load one of DuckDB's extensions from its wheel ``duckdb-extension-<name>``."""
+    wheel = importlib.resources.files(f"duckdb_extension_{name}")
+    file = Path(str(wheel)) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    con.execute(f"load {quote_text(file)}")
 
 
 def reset(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from orchestration import raw_zone, releases
 from orchestration.contracts import Contract, load_contracts
 from orchestration.extraction import pending_days
 from orchestration.settings import Settings
-from orchestration.sources.files import discover
+from orchestration.sources.deliveries import discover
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,14 +57,9 @@ def choose_window(
     if day is not None:
         first = last = day
     elif full_refresh and first is None and last is None:
-        delivered = [
-            d
-            for c in contracts.values()
-            for d in discover(c, settings.landing_dir)
-            if settings.first_day <= d <= through
-        ]
+        delivered = [d for c in contracts.values() for d in discover(settings, c) if settings.first_day <= d <= through]
         if not delivered:
-            raise ValueError(f"there is no delivery in {settings.landing_dir}")
+            raise ValueError(f"there is no delivery, neither in {settings.landing_dir} nor where contracts point to")
         first, last = min(delivered), max(delivered)
     elif first is None and last is None:
         pending = pending_days(settings, contracts, through) or unpublished_day(settings, contracts)

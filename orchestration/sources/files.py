@@ -11,19 +11,21 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
 from orchestration.contracts import ENCODINGS, Contract, quote_name, quote_text
+from orchestration.servers import TABLE
 
 #: A longer record is refused: no row of a retailer has it, and an unclosed quote must not eat memory.
 MAX_LINE_BYTES = 2_000_000
 _HEADER_BYTES = 1_000_000
-
+#: Formats that are read as Parquet of texts with ``_line`` and ``_is_broken``, written when they were fetched.
+CONVERTED = ("xlsx", TABLE)
 
 _DATE_FIELD = re.compile(r"\{date(?::([^}]*))?\}")
 
@@ -44,35 +46,61 @@ def path_pattern(contract: Contract) -> tuple[str, re.Pattern[str] | None, str]:
     return f"{before}{re.sub('[^/]', '?', sample)}{after}", pattern, day_format
 
 
+def day_of(contract: Contract, name: str) -> date | None:
+    """The delivery day of a file by its name; None where the name does not fit the contract's path."""
+    _, pattern, day_format = path_pattern(contract)
+    if pattern is None:
+        return contract.delivery_date
+    match = pattern.match(name)
+    try:
+        return datetime.strptime(match["date"], day_format).date() if match else None
+    except ValueError:  # the wildcard caught a name that is no date
+        return None
+
+
+def dated_path(contract: Contract, day: date) -> str:
+    """The contract's path on one delivery day."""
+    return _DATE_FIELD.sub(lambda found: day.strftime(found.group(1) or "%Y-%m-%d"), contract.path)
+
+
 class DeliveryError(ValueError):
     """A delivery cannot be read at all; the message is one sentence that names the file and the reason."""
 
 
+class SourceError(ValueError):
+    """A server cannot be reached or refuses us; the message is one sentence that says what to check."""
+
+
 @dataclass(frozen=True)
 class DeliveredFile:
-    """One file of one delivery day; ``name`` is its path below the landing folder."""
+    """One file of one delivery day; ``name`` is its path below the landing folder, or its address.
+
+    What is not on this machine has no ``path`` until it is fetched; ``version`` is what its server calls its content.
+    """
 
     day: date
     path: Path
     name: str
     size: int
     modified_ns: int
+    version: str = ""
+
+
+@dataclass
+class Fetched:
+    """Deliveries on this machine by day, why others are not, and the header of each converted file by its name."""
+
+    files: dict[date, tuple[DeliveredFile, ...]]
+    failures: dict[date, str] = field(default_factory=dict)
+    headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def discover(contract: Contract, landing: Path) -> dict[date, tuple[DeliveredFile, ...]]:
     """All delivered files of a table by delivery day, in name order."""
-    glob, pattern, day_format = path_pattern(contract)
     found: dict[date, list[DeliveredFile]] = {}
-    for path in sorted(landing.glob(glob)):
+    for path in sorted(landing.glob(path_pattern(contract)[0])):
         name = path.relative_to(landing).as_posix()
-        if pattern is None:
-            day = contract.delivery_date
-        else:
-            match = pattern.match(name)
-            try:
-                day = datetime.strptime(match["date"], day_format).date() if match else None
-            except ValueError:  # the wildcard caught a name that is no date
-                day = None
+        day = day_of(contract, name)
         if day is not None and path.is_file():
             stat = path.stat()
             found.setdefault(day, []).append(DeliveredFile(day, path, name, stat.st_size, stat.st_mtime_ns))
@@ -81,8 +109,13 @@ def discover(contract: Contract, landing: Path) -> dict[date, tuple[DeliveredFil
 
 def fingerprint(files: Sequence[DeliveredFile]) -> str:
     """Changes whenever a file of the delivery comes, goes or is written again."""
-    listing = "\n".join(f"{f.name} {f.size} {f.modified_ns}" for f in files)
+    listing = "\n".join(f"{f.name} {f.size} {f.modified_ns} {f.version}".rstrip() for f in files)
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+
+def local_copy(folder: Path, name: str) -> Path:
+    """Where a fetched file goes: its own name, so that its ending still tells what it is."""
+    return folder / f"{sum(1 for _ in folder.iterdir())}-{name.rsplit('/', 1)[-1]}"
 
 
 def is_gzip(contract: Contract, file: DeliveredFile) -> bool:
@@ -125,12 +158,18 @@ def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
         raise DeliveryError(f"{file.name} is not {contract.encoding} text: its header holds zero bytes")
     header = tuple(next(csv.reader(io.StringIO(text), delimiter=contract.delimiter, quotechar=contract.quote), []))
     header = tuple(name.strip() for name in header)
-    folded = [name.lower() for name in header]
-    twice = sorted({name for name in header if folded.count(name.lower()) > 1})
-    if twice:
-        raise DeliveryError(f"{file.name} has column '{twice[0]}' more than once")
+    check_repeated(file, header)
     check_header(contract, file, header)
     return header
+
+
+def check_repeated(file: DeliveredFile, header: Iterable[str]) -> None:
+    """Raise DeliveryError where two columns have one name, case aside."""
+    names = list(header)
+    folded = [name.lower() for name in names]
+    twice = sorted({name for name in names if folded.count(name.lower()) > 1})
+    if twice:
+        raise DeliveryError(f"{file.name} has column '{twice[0]}' more than once")
 
 
 def parquet_schema(contract: Contract, file: DeliveredFile, con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -224,6 +263,11 @@ def source_relation(contract: Contract, files: Sequence[DeliveredFile], header: 
         records = (
             "(select * exclude (filename, file_row_number), filename as _path, file_row_number + 1 as _row, false as _malformed "
             f"from read_parquet({_paths(files)}, filename=true, file_row_number=true))"
+        )
+    elif contract.format in CONVERTED:
+        records = (
+            "(select * exclude (filename, _line, _is_broken), filename as _path, _line as _row, _is_broken as _malformed "
+            f"from read_parquet({_paths(files)}, filename=true, union_by_name=false, hive_partitioning=false))"
         )
     elif contract.format == "csv":
         records = (

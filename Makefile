@@ -52,7 +52,7 @@ dev: $(VENV)/.installed ## Dagster's UI with everything loaded
 test: $(VENV)/.installed ## the tests, without the slow ones
 	$(BIN)/pytest
 
-test-all: $(VENV)/.installed browser ## all tests, slow ones and browser ones too
+test-all: $(VENV)/.installed-example browser ## all tests, slow ones and browser ones too
 	$(BIN)/pytest -m "slow or not slow" --hypothesis-profile=thorough
 
 lint: $(VENV)/.installed ## style, types, SQL, layers, dependencies

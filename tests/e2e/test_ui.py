@@ -1,0 +1,162 @@
+"""Dagster's UI in a real browser: the lineage, a backfill of ten days, a red check with the mart untouched."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.e2e.conftest import PROJECT, Retailer
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.slow
+
+
+class Service:
+    """`fidelis dev`, asked by GraphQL as its UI does."""
+
+    def __init__(self, port: int):
+        self.url = f"http://127.0.0.1:{port}"
+
+    def ask(self, query: str) -> Any:
+        body = json.dumps({"query": query}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"]
+
+    def wait_for(self, question: str, read: Any, seconds: int = 420) -> Any:
+        """Ask until ``read`` finds something in the answer."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                found = read(self.ask(question))
+            except OSError:
+                found = None
+            if found:
+                return found
+            time.sleep(2)
+        raise AssertionError(f"no answer to {question} within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def published(retailer: Retailer) -> Retailer:
+    retailer.fidelis("run", "--from", "2023-01-01", "--to", "2023-01-20")
+    return retailer
+
+
+@pytest.fixture(scope="module")
+def service(published: Retailer) -> Iterator[Service]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = [str(Path(sys.executable).with_name("fidelis")), "dev", "--port", str(port)]
+    with open(published.home / "dev.log", "w") as log:
+        process = subprocess.Popen(
+            program, env=published.environment, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True
+        )
+        made = Service(port)
+        try:
+            made.wait_for("{ version }", lambda data: data["version"], 180)
+            yield made
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+@pytest.fixture
+def page(service: Service) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1600, "height": 1000})
+        opened.set_default_timeout(60_000)
+        yield opened
+        browser.close()
+
+
+def backfill(page: Page, service: Service, days: str) -> dict[str, Any]:
+    """Launch a backfill of ``days`` by hand, wait for its end, and return it with its runs."""
+    page.goto(f"{service.url}/locations/fidelis/jobs/nightly/partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Show all partitions").click()
+    box = page.locator("input[placeholder]").last
+    box.fill(days)
+    box.press("Enter")
+    page.wait_for_timeout(1_000)
+    page.get_by_role("button", name="Launch").last.click()
+    question = (
+        "{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { id status numPartitions "
+        "runs { id status } } } } }"
+    )
+    ended = ("COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
+    known = {b["id"] for b in service.ask(question)["partitionBackfillsOrError"]["results"] if b["status"] in ended}
+
+    def newest(data: Any) -> Any:
+        results = data["partitionBackfillsOrError"]["results"]
+        return results[0] if results and results[0]["id"] not in known and results[0]["status"] in ended else None
+
+    return service.wait_for(question, newest)
+
+
+def test_the_lineage_reads_as_the_flow_from_landing_to_release(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/asset-groups")
+    for group in ("landing", "raw", "staging", "mart_core", "mart_customer_value", "mart_indicators", "release"):
+        page.get_by_text(group, exact=True).first.wait_for()
+    picture = os.environ.get("FIDELIS_SCREENSHOT")
+    if picture:
+        page.wait_for_timeout(3_000)
+        page.screenshot(path=picture)
+    lineage = service.ask(
+        '{ assetNodeOrError(assetKey: {path: ["mart", "fct_orders"]}) { ... on AssetNode { groupName dependencyKeys '
+        "{ path } assetMaterializations(limit: 1) { metadataEntries { label ... on TableColumnLineageMetadataEntry "
+        "{ lineage { columnName columnDeps { assetKey { path } columnName } } } } } } } }"
+    )["assetNodeOrError"]
+    entries = lineage["assetMaterializations"][0]["metadataEntries"]
+    columns = {e["columnName"]: e["columnDeps"] for entry in entries for e in entry.get("lineage") or []}
+    assert {"assetKey": {"path": ["mart", "fct_order_lines"]}, "columnName": "net_amount"} in columns["net_amount"]
+
+
+def test_ten_days_backfilled_in_the_ui_are_one_run_and_change_nothing(
+    page: Page, service: Service, published: Retailer
+) -> None:
+    before, release = published.content(), published.release_id()
+    done = backfill(page, service, "[2023-01-05...2023-01-14]")
+    assert (done["status"], done["numPartitions"], len(done["runs"])) == ("COMPLETED_SUCCESS", 10, 1)
+    assert published.release_id() != release
+    assert published.content() == before
+
+
+def test_a_broken_file_turns_its_check_red_and_leaves_the_mart(
+    page: Page, service: Service, published: Retailer
+) -> None:
+    release = published.release_id()
+    orders = published.landing / "shop" / "orders_2023-01-21.csv"
+    orders.write_bytes(orders.read_bytes().replace(b"order_no", b"number", 1))
+    done = backfill(page, service, "[2023-01-20...2023-01-21]")
+    assert done["status"] == "COMPLETED_FAILED"
+    checks = service.ask(
+        '{ assetNodeOrError(assetKey: {path: ["raw", "orders"]}) { ... on AssetNode { assetChecksOrError { ... on '
+        "AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"
+    )["assetNodeOrError"]["assetChecksOrError"]["checks"]
+    states = {c["name"]: c["executionForLatestMaterialization"]["status"] for c in checks}
+    assert states.pop("delivered") == "FAILED"
+    assert set(states.values()) == {"SUCCEEDED"}
+    assert published.release_id() == release

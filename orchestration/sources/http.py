@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BACKOFF = 0.5
 ATTEMPTS = 5
 _TIMEOUT = (10, 60)
+#: What is read at once is lost when the connection breaks within it.
+_PIECE = 1 << 16
 _BUSY = (429, 500, 502, 503, 504)
 #: A compressed transfer has neither the file's length nor its checksum.
 _HEADERS = {"Accept-Encoding": "identity"}
@@ -142,7 +144,7 @@ def _download(session: "Session", url: str, name: str, path: Path) -> Mapping[st
                 version = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
             try:
                 with path.open("ab" if is_rest else "wb") as target:
-                    for piece in answer.iter_content(1 << 20):
+                    for piece in answer.iter_content(_PIECE):
                         received += target.write(piece)
             except requests.exceptions.RequestException:
                 continue

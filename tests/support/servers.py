@@ -77,6 +77,7 @@ class Site:
     headers: dict[str, str] = field(default_factory=dict)
     busy: int = 0
     broken_off: int = 0
+    replaced: bytes = b""
     authorization: str = ""
     has_head: bool = True
     has_version: bool = True
@@ -98,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         if body and self.site.broken_off:
             self.site.broken_off -= 1
             body, self.close_connection = body[: len(body) // 2], True
+            if self.site.replaced:
+                self.site.files[self.path] = self.site.replaced
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None: ...

@@ -1,14 +1,16 @@
 """Sheets of Excel workbooks as tables of texts, each row with its number in the sheet.
 
 A cell gives what its owner sees where that loses nothing: a date as the contract's column wants it, a number without
-binary noise, leading zeros of a number format, the last computed value of a formula.
+binary noise, leading zeros of a number format, the last computed value of a formula. A captured cell that shows an error
+(``#N/A``), or a formula that nobody has computed yet, makes its row a bad one.
 """
 
 import re
 import zipfile
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from orchestration.contracts import Column, Contract
 from orchestration.sources.files import DeliveredFile, DeliveryError, check_header, check_repeated
 
 _BATCH = 20_000
+#: Number of a row in the sheet, from 1, and its cells.
+_Row = tuple[int, tuple[Any, ...]]
 
 
 def convert(
@@ -25,26 +29,54 @@ def convert(
 
     Raises DeliveryError where the file is no workbook, the sheet is not there or lacks a contracted column.
     """
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
+    target = folder / f"{len(headers)}.parquet"
     try:
-        with file.path.open("rb") as stream:
-            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-            sheet = _sheet(contract, file, book.sheetnames)
-            rows = _rows(book[sheet])
-            header = _header(contract, file, rows)
-            target = folder / f"{len(headers)}.parquet"
-            _write(contract, header, rows, target)
-            book.close()
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, EOFError, SyntaxError) as error:
+        header = _convert(contract, file, target)
+    except DeliveryError:
+        raise
+    except Exception as error:  # what a damaged workbook makes openpyxl raise is of any kind
         raise DeliveryError(f"{file.name} is no readable Excel workbook (.xlsx)") from error
     headers[file.name] = tuple(name for name in header if name)
     return replace(file, path=target)
 
 
+def _convert(contract: Contract, file: DeliveredFile, target: Path) -> tuple[str, ...]:
+    import openpyxl
+
+    with file.path.open("rb") as stream:
+        book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+        name = _sheet(contract, file, book.sheetnames)
+        formulas = None
+        if _has_formulas(file.path):
+            formulas = _rows(openpyxl.load_workbook(stream, read_only=True)[name])
+        rows = _rows(book[name])
+        header = _header(contract, file, rows)
+        if formulas is not None:
+            formulas = ((number, cells) for number, cells in formulas if number > contract.server.header_row)
+        _write(contract, header, rows, formulas, target)
+        book.close()
+    return header
+
+
+def _has_formulas(path: Path) -> bool:
+    """Whether a sheet of the workbook holds a formula; most deliveries do not, and are then read once."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not name.startswith("xl/worksheets/") or not name.endswith(".xml"):
+                continue
+            end = b""
+            with archive.open(name) as sheet:
+                while piece := sheet.read(1 << 20):
+                    if re.search(rb"<(\w+:)?f[ />]", end + piece):
+                        return True
+                    end = piece[-16:]
+    return False
+
+
 def _sheet(contract: Contract, file: DeliveredFile, names: Sequence[str]) -> str:
     wanted = contract.server.sheet
+    if not names:
+        raise DeliveryError(f"{file.name} is a workbook without a sheet")
     if wanted is None and len(names) == 1:
         return names[0]
     if wanted is None:
@@ -56,13 +88,13 @@ def _sheet(contract: Contract, file: DeliveredFile, names: Sequence[str]) -> str
     return wanted
 
 
-def _rows(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def _rows(sheet: Any) -> Iterator[_Row]:
     """The rows of a sheet with their numbers; the size that a file declares for itself is not believed."""
     sheet.reset_dimensions()
     yield from enumerate(sheet.iter_rows(), start=1)
 
 
-def _header(contract: Contract, file: DeliveredFile, rows: Iterator[tuple[int, tuple[Any, ...]]]) -> tuple[str, ...]:
+def _header(contract: Contract, file: DeliveredFile, rows: Iterator[_Row]) -> tuple[str, ...]:
     for number, cells in rows:
         if number == contract.server.header_row:
             header = tuple("" if c.value is None else str(c.value).strip() for c in cells)
@@ -73,7 +105,7 @@ def _header(contract: Contract, file: DeliveredFile, rows: Iterator[tuple[int, t
 
 
 def _write(
-    contract: Contract, header: Sequence[str], rows: Iterator[tuple[int, tuple[Any, ...]]], target: Path
+    contract: Contract, header: Sequence[str], rows: Iterable[_Row], formulas: Iterable[_Row] | None, target: Path
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -84,17 +116,21 @@ def _write(
     schema = pa.schema([*fields, pa.field("_line", pa.int64()), pa.field("_is_broken", pa.bool_())])
     with pq.ParquetWriter(target, schema) as writer:
         batch: list[dict[str, Any]] = []
-        for number, cells in rows:
-            given = [(name, cells[i]) for i, name in named if i < len(cells)]
-            record: dict[str, Any] = {name: _text(contract, columns.get(name), cell) for name, cell in given}
-            if all(value is None for value in record.values()):
-                continue
-            is_broken = any(cell.data_type == "e" for name, cell in given if name in columns)
-            batch.append(record | {"_line": number, "_is_broken": is_broken})
+        for (number, cells), (_, sources) in zip(rows, formulas or repeat((0, ())), strict=False):
+            record = {name: _text(contract, columns.get(name), cells[i]) for i, name in named if i < len(cells)}
+            broken = [name for i, name in named if name in columns and i < len(cells) and _is_broken(i, cells, sources)]
+            if broken or any(value is not None for value in record.values()):
+                batch.append({**record, "_line": number, "_is_broken": bool(broken)})
             if len(batch) == _BATCH:
                 writer.write_table(pa.Table.from_pylist(batch, schema))
                 batch = []
         writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def _is_broken(i: int, cells: Sequence[Any], sources: Sequence[Any]) -> bool:
+    """Whether a cell shows an error, or is a formula (``sources`` has it) without a computed value."""
+    is_formula = i < len(sources) and sources[i].data_type == "f"
+    return cells[i].data_type == "e" or (is_formula and cells[i].value is None)
 
 
 def _text(contract: Contract, column: Column | None, cell: Any) -> str | None:

@@ -1,5 +1,6 @@
 """One night from the command line: which days, the same Dagster job as the schedule, what came of it."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -175,7 +176,8 @@ def _innermost(error: Any) -> str:
     """The cause at the bottom of a chain, as one line: the sentence somebody wrote for the reader."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return " ".join(error.message.split()) if error is not None else "unknown error"
+    sentence = " ".join(error.message.split()) if error is not None else "unknown error"
+    return re.sub(r"^orchestration\.[\w.]+: ", "", sentence)
 
 
 def _failures(settings: Settings, window: Window, progress: _Progress) -> list[str]:

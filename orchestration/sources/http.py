@@ -53,8 +53,8 @@ def _request(session: "Session", method: str, url: str, headers: Mapping[str, st
         answer = session.request(
             method, url, headers=headers, timeout=_TIMEOUT, stream=method == "GET", allow_redirects=True
         )
-    except requests.exceptions.RetryError as error:
-        raise SourceError(f"{place} answers that it is busy or broken, {ATTEMPTS} times in a row") from error
+    except requests.exceptions.RetryError:
+        raise SourceError(f"{place} answers that it is busy or broken, {ATTEMPTS} times in a row") from None
     except requests.exceptions.SSLError:
         raise SourceError(f"{place}: the server's certificate cannot be trusted") from None
     except requests.exceptions.RequestException as error:

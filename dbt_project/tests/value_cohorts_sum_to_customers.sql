@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'cohort_monthly'}}}) }}
 -- The cohorts hold each customer once, and each kept order of a customer once, in all channels together and in the channels.
 with
 

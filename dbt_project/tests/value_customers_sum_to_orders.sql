@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'customer_value'}}}) }}
 -- Over the last 12, 24 and 36 months and the whole history (1200 months), the values of all customers and of the orders
 -- without a customer add up to the kept orders, to the cent.
 with

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'kpi_monthly'}}}) }}
 -- Orders, amounts, customers and sessions of the indicators are those of the facts, by month and channel; those of the half years
 -- are the sums of their months.
 with

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'customer_rfm'}}}) }}
 -- At a month's end the latest snapshot and customer_value describe the same customers and the same last orders.
 with
 

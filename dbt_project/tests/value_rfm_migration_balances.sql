@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'rfm_migration_monthly'}}}) }}
 -- Per month end: customers of the snapshot before + new ones = customers of the snapshot + those who left.
 with
 

@@ -107,7 +107,8 @@ def _show_release(settings: Settings, checks: dict[str, int]) -> None:
 
     release = releases.current(settings)
     assert release is not None
-    table = Table(title=f"Release {release.release_id}, as of {release.as_of_date}", title_justify="left")
+    console.print(f"Release {release.release_id}, as of {release.as_of_date}", highlight=False, style="bold")
+    table = Table()
     table.add_column("table")
     table.add_column("rows", justify="right")
     for name, figures in sorted(release.tables.items()):
@@ -142,10 +143,16 @@ def status() -> None:
         runs.add_row(*row)
     console.print(runs)
     held = Table(
-        "table", "days failed", "rows in quarantine", "most frequent rules", title="Deliveries", title_justify="left"
+        "table",
+        "days failed",
+        "days of an older contract",
+        "rows in quarantine",
+        "most frequent rules",
+        title="Deliveries",
+        title_justify="left",
     )
-    for row in quarantine_counts(settings):
-        held.add_row(*row)
+    for deliveries in quarantine_counts(settings):
+        held.add_row(*deliveries)
     console.print(held)
 
 

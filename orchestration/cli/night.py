@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration import raw_zone, releases
 from orchestration.contracts import Contract, load_contracts
-from orchestration.extraction import pending_days
+from orchestration.extraction import pending_days, stale_days
 from orchestration.settings import Settings
 from orchestration.sources.deliveries import discover
 
@@ -218,16 +218,16 @@ def last_runs(settings: Settings, limit: int = 5) -> list[tuple[str, str, str, s
     return rows
 
 
-def quarantine_counts(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """Table, days failed, rows in quarantine and the rules most often broken."""
+def quarantine_counts(settings: Settings) -> list[tuple[str, str, str, str, str]]:
+    """Table, days failed, days of another contract, rows in quarantine and the rules most often broken."""
     rows = []
-    for table in load_contracts(settings.contracts):
+    for table, contract in load_contracts(settings.contracts).items():
         known = raw_zone.partitions(settings, table).values()
         rules: Counter[str] = Counter()
         for partition in known:
             rules.update(partition.violations)
         common = ", ".join(f"{name} {count:,}" for name, count in rules.most_common(3))
-        rows.append(
-            (table, str(sum(not p.loaded for p in known)), f"{sum(p.rows_quarantined for p in known):,}", common)
-        )
+        failed, stale = sum(not p.loaded for p in known), len(stale_days(settings, contract))
+        held = f"{sum(p.rows_quarantined for p in known):,}"
+        rows.append((table, str(failed), str(stale), held, common))
     return rows

@@ -16,12 +16,12 @@ ACCEPT_MISSING = "fidelis/accept_missing"
 
 
 def landing_spec(contract: Contract) -> dg.AssetSpec:
-    """The delivered files of a table, which others write."""
+    """What is delivered of a table, which others write."""
     return dg.AssetSpec(
         key=["landing", contract.table],
         group_name="landing",
-        description=f"Delivered files of {contract.table}: `{contract.path}`",
-        kinds={contract.format},
+        description=f"Deliveries of {contract.table}: `{contract.server.place}`",
+        kinds={contract.format} if contract.server.type == "local" else {contract.server.type},
     )
 
 
@@ -49,7 +49,7 @@ def column_lineage(contract: Contract) -> dg.TableColumnLineage:
 
 
 def counts(partitions: Sequence[Partition]) -> dict[str, int]:
-    """The row accounting of a window."""
+    """The row accounting of delivery days."""
     return {
         "rows_read": sum(p.rows_read for p in partitions),
         "rows_loaded": sum(p.rows_loaded for p in partitions),
@@ -99,12 +99,18 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
             context.log.warning(
                 f"{contract.table}: delivered but not captured by the contract: {', '.join(uncaptured)}"
             )
+        for partition in partitions:
+            context.add_asset_metadata(
+                {**counts([partition]), "dagster/row_count": partition.rows_loaded},
+                partition_key=partition.day.isoformat(),
+            )
+        # the UI reads lineage off the latest event: one copy is enough
+        context.add_asset_metadata(
+            {"dagster/column_lineage": column_lineage(contract)}, partition_key=partitions[-1].day.isoformat()
+        )
         yield dg.MaterializeResult(
             metadata={
-                **counts(partitions),
-                "dagster/row_count": sum(p.rows_loaded for p in partitions),
-                "dagster/column_lineage": column_lineage(contract),
-                "days": len(partitions),
+                "days_of_run": len(partitions),
                 "days_failed": len(failures),
                 "uncaptured_columns": ", ".join(uncaptured) or "none",
             },

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from orchestration import raw_zone
-from orchestration.extraction import extract, pending_days
+from orchestration.extraction import extract, pending_days, stale_days
 from tests.support.world import (
     DAY,
     NEXT_DAY,
@@ -150,14 +150,15 @@ def test_a_missing_delivery_can_be_accepted_and_comes_in_when_it_arrives_after_a
     assert load(settings, contract).rows_loaded == 2
 
 
-def test_a_new_version_of_the_contract_makes_its_days_pending(tmp_path: Path) -> None:
+def test_days_accepted_under_another_version_of_the_contract_are_stale_and_not_pending(tmp_path: Path) -> None:
     settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
     deliver(settings, GOOD)
     load(settings, contract)
     newer = replace(contract, version="1.1.0")
-    assert pending_days(settings, {"sales": newer}) == [DAY]
-    load(settings, newer)
     assert pending_days(settings, {"sales": newer}) == []
+    assert stale_days(settings, newer) == [DAY]
+    load(settings, newer)
+    assert stale_days(settings, newer) == []
 
 
 def test_the_state_of_the_raw_zone_changes_when_a_delivery_is_loaded_and_at_no_other_time(tmp_path: Path) -> None:

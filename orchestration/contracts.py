@@ -7,7 +7,6 @@ retailer's contracts map other headers, or SQL expressions over them, to those s
 Extraction, the quality gate, the dbt sources and the register of personal data are all derived from here.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
 
+from orchestration.rules import Rule, Severity, allowed_values, column_rules
 from orchestration.servers import Server, ServerError, parse_server
 from orchestration.settings import DEFAULT_CONTRACTS_DIR
 
 Mode = Literal["full", "changes", "append"]
-Severity = Literal["error", "warning"]
 
 SQL_TYPES = {
     "string": "varchar",
@@ -39,23 +38,10 @@ ENCODINGS = {
     "iso-8859-1": "latin-1",
     "utf-16": "utf-16",
 }
-#: Columns that extraction adds to each row, usable in expressions and rules.
-TECHNICAL_COLUMNS = {"_delivery_date": "date", "_file": "varchar", "_row": "bigint"}
 
 
 class ContractError(ValueError):
     """A contract cannot be used; the message names the file and says what to change."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule of one row: ``violation`` is SQL that is true where the rule is broken."""
-
-    name: str
-    violation: str
-    sentence: str
-    severity: Severity = "error"
-    column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,78 +117,8 @@ class Contract:
         return bad_rows <= max(self.tolerated_share * rows_read, self.tolerated_rows)
 
 
-def quote_name(name: str) -> str:
-    """An SQL identifier, quoted."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote_text(value: object) -> str:
-    """An SQL string literal."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
 def _custom(node: Any) -> dict[str, Any]:
     return {str(p.property): p.value for p in (node.customProperties or [])}
-
-
-def _literal(value: Any, sql_type: str) -> str:
-    return f"cast({quote_text(value)} as {sql_type})"
-
-
-_BOUNDS = {
-    "minimum": ("<", "must not be below {}"),
-    "maximum": (">", "must not be above {}"),
-    "exclusiveMinimum": ("<=", "must be above {}"),
-    "exclusiveMaximum": (">=", "must be below {}"),
-}
-
-
-def _column_rules(
-    name: str, sql_type: str, *, required: bool, options: dict[str, Any], allowed: list[str], severity: Severity
-) -> tuple[Rule, ...]:
-    """The rules that a property declares. ``{raw}`` in a type rule is the source's text of the column."""
-    column = quote_name(name)
-    rules = [Rule(f"{name}_type", "{type_violation}", f"{name} must be a {sql_type}", "error", name)]
-    if required:
-        rules.append(Rule(f"{name}_required", "{missing}", f"{name} must be given", "error", name))
-    if allowed:
-        values = ", ".join(quote_text(v) for v in allowed)
-        rules.append(
-            Rule(
-                f"{name}_allowed",
-                f"{column} not in ({values})",
-                f"{name} must be one of {', '.join(allowed)}",
-                severity,
-                name,
-            )
-        )
-    for option, (operator, sentence) in _BOUNDS.items():
-        if option in options:
-            value = options[option]
-            rules.append(
-                Rule(
-                    f"{name}_{'minimum' if 'inimum' in option else 'maximum'}",
-                    f"{column} {operator} {_literal(value, sql_type)}",
-                    f"{name} {sentence.format(value)}",
-                    severity,
-                    name,
-                )
-            )
-    if "pattern" in options:
-        violation = f"not regexp_full_match({column}, {quote_text(options['pattern'])})"
-        rules.append(Rule(f"{name}_pattern", violation, f"{name} must look like {options['pattern']}", severity, name))
-    if "maxLength" in options:
-        limit = int(options["maxLength"])
-        rules.append(
-            Rule(
-                f"{name}_length",
-                f"length({column}) > {limit}",
-                f"{name} must not be longer than {limit}",
-                severity,
-                name,
-            )
-        )
-    return tuple(rules)
 
 
 _PROPERTY_OPTIONS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "maxLength", "format"}
@@ -232,7 +148,7 @@ def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
         )
     required = bool(prop.required) or bool(base and base.required)
     allowed = [str(v.value) for v in (prop.enum or [])]
-    vocabulary = [v for r in (base.rules if base else ()) if r.name == f"{name}_allowed" for v in _allowed_values(r)]
+    vocabulary = [v for r in (base.rules if base else ()) if r.name == f"{name}_allowed" for v in allowed_values(r)]
     strangers = [v for v in allowed if vocabulary and v not in vocabulary]
     if strangers:
         raise ContractError(
@@ -253,12 +169,8 @@ def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
         format=options.get("format"),
         required=required,
         key_position=base.key_position if base else (prop.primaryKeyPosition if prop.primaryKey else None),
-        rules=_column_rules(name, sql_type, required=required, options=options, allowed=allowed, severity=severity),
+        rules=column_rules(name, sql_type, required=required, options=options, allowed=allowed, severity=severity),
     )
-
-
-def _allowed_values(rule: Rule) -> list[str]:
-    return [v.replace("''", "'") for v in re.findall(r"'((?:[^']|'')*)'", rule.violation)]
 
 
 def _row_rule(quality: Any, file: Path) -> Rule:

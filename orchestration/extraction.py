@@ -16,8 +16,9 @@ from pathlib import Path
 import duckdb
 
 from orchestration import profiling, quarantine, raw_zone
-from orchestration.contracts import Contract, ContractError, quote_name, quote_text
+from orchestration.contracts import Contract, ContractError
 from orchestration.raw_zone import Partition
+from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 from orchestration.sources import deliveries
 from orchestration.sources import files as source_files

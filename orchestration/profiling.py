@@ -12,7 +12,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration.contracts import Column, Contract, quote_name, quote_text
+from orchestration.contracts import Column, Contract
+from orchestration.rules import quote_name, quote_text
 
 _PRIVATE = ("personal", "direct_identifier", "sensitive")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.contracts import Contract
 from orchestration.profiling import staged_relation
+from orchestration.rules import quote_name, quote_text
 from orchestration.sources.files import CONVERTED, DeliveredFile
 from orchestration.sources.lines import places
 

@@ -16,7 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.contracts import Contract
+from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 
 _INDEX = "_partitions.json"

@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 
 from orchestration import raw_zone
-from orchestration.contracts import Contract, default_contracts, quote_name, quote_text
+from orchestration.contracts import Contract, default_contracts
+from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 
 WAREHOUSE = "warehouse.duckdb"

@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.contracts import Contract
 from orchestration.quality.custom import NativeCheck
 from orchestration.quality.suites import CheckSpec, check_specs, native_checks, profile_frame
 from orchestration.raw_zone import Partition
+from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 from orchestration.warehouse import connect_scratch
 

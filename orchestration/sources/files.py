@@ -18,7 +18,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import ENCODINGS, Contract, quote_name, quote_text
+from orchestration.contracts import ENCODINGS, Contract
+from orchestration.rules import quote_name, quote_text
 from orchestration.servers import TABLE
 
 #: A longer record is refused: no row of a retailer has it, and an unclosed quote must not eat memory.

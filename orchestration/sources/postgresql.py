@@ -13,7 +13,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration.contracts import Contract, quote_name, quote_text
+from orchestration.contracts import Contract
+from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 from orchestration.sources.files import DeliveredFile, DeliveryError, Fetched, SourceError, check_header
 from orchestration.warehouse import load_extension

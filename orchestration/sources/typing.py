@@ -6,7 +6,8 @@ the typed value prints as that same text, or when it matches the type's pattern;
 
 from dataclasses import dataclass
 
-from orchestration.contracts import Column, Contract, quote_text
+from orchestration.contracts import Column, Contract
+from orchestration.rules import quote_text
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _OFFSET = r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"

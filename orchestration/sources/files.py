@@ -190,7 +190,7 @@ def check_header(contract: Contract, file: DeliveredFile, header: Sequence[str])
     missing = [c.header for c in contract.columns if c.header is not None and c.header not in header]
     if missing:
         raise DeliveryError(
-            f"{file.name} lacks column {_named(missing)}; its header is {_shown(header)}{_renamed(missing, header)}"
+            f"{file.name} lacks column {_named(missing)}; its header is {_shown(header)}{_renamed(contract, missing, header)}"
         )
 
 
@@ -203,10 +203,13 @@ def _shown(header: Sequence[str]) -> str:
     return text if len(text) <= 300 else text[:300] + " ..."
 
 
-def _renamed(missing: Sequence[str], header: Sequence[str]) -> str:
+def _renamed(contract: Contract, missing: Sequence[str], header: Sequence[str]) -> str:
+    """A guess at the new name, among the columns that the contract does not know."""
     from rapidfuzz import process, utils
 
-    best = process.extractOne(missing[0], list(header), processor=utils.default_process, score_cutoff=70)
+    known = {c.header for c in contract.columns}
+    strangers = [name for name in header if name not in known]
+    best = process.extractOne(missing[0], strangers, processor=utils.default_process, score_cutoff=70)
     return f". Was '{missing[0]}' renamed to '{best[0]}'?" if best else ""
 
 

@@ -319,13 +319,10 @@ def absent_tables(contracts: Mapping[str, Contract]) -> list[str]:
 
 @cache
 def default_contracts() -> dict[str, Contract]:
-    """The default retailer's contracts: every table and column that the mart knows."""
-    return dict(_default_contracts())
+    """The default retailer's contracts: every table and column that the mart knows.
 
-
-@cache
-def _default_contracts() -> Mapping[str, Contract]:
-    """Read once per process: the thirteen files take half a second."""
+    Read once per process: the thirteen files take half a second.
+    """
     return {c.table: c for c in map(load_contract, sorted(DEFAULT_CONTRACTS_DIR.glob("*.yaml")))}
 
 

@@ -18,18 +18,13 @@ import duckdb
 from orchestration import profiling, quarantine, raw_zone
 from orchestration.contracts import Contract, ContractError
 from orchestration.raw_zone import Partition
-from orchestration.rules import quote_name, quote_text
+from orchestration.rules import CONFLICT, MALFORMED, quote_name, quote_text
 from orchestration.settings import Settings
 from orchestration.sources import deliveries
 from orchestration.sources import files as source_files
 from orchestration.sources.files import DeliveredFile, DeliveryError
 from orchestration.sources.typing import typed
 from orchestration.warehouse import connect_scratch
-
-#: The rule of a record that its reader could not split into fields; its bit follows those of the contract.
-MALFORMED = "malformed_record"
-#: The rule of rows of one delivery that share a key and differ.
-CONFLICT = "conflicting_key"
 
 
 @dataclass

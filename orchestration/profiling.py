@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from orchestration.contracts import Column, Contract
-from orchestration.rules import quote_name, quote_text
+from orchestration.rules import MALFORMED, quote_name, quote_text
 
 _PRIVATE = ("personal", "direct_identifier", "sensitive")
 
@@ -64,7 +64,7 @@ def profile(
 
     if not any(staged.glob("*/*.parquet")):
         return {}
-    rules = [*(rule.name for rule in contract.rules), "malformed_record"]
+    rules = [*(rule.name for rule in contract.rules), MALFORMED]
     counts = [f"count(*) filter (where _violations & {1 << i} <> 0)" for i in range(len(rules))]
     measured = [(c.name, label, sql) for c in contract.columns if c.captured for label, sql in _measures(c).items()]
     # rows that no rule touches are the usual case: the ~50 filters are evaluated on the others only

@@ -13,7 +13,7 @@ import duckdb
 
 from orchestration.contracts import Contract
 from orchestration.profiling import staged_relation
-from orchestration.rules import quote_name, quote_text
+from orchestration.rules import CONFLICT, MALFORMED, quote_name, quote_text
 from orchestration.sources.files import CONVERTED, DeliveredFile
 from orchestration.sources.lines import places
 
@@ -129,7 +129,7 @@ def _write_bad(
         "record bigint, is_rejected boolean)"
     )
     con.execute(
-        "insert into bad_rows select _delivery_date, 'malformed_record: ' || lower(reason), null, path, record, true from rejected"
+        f"insert into bad_rows select _delivery_date, '{MALFORMED}: ' || lower(reason), null, path, record, true from rejected"
     )
     if rule_names is not None:
         names = ", ".join(
@@ -138,7 +138,7 @@ def _write_bad(
         key = ", ".join(f"cast({quote_name(k)} as varchar)" for k in contract.key)
         con.execute(f"""
             insert into bad_rows
-            select _delivery_date, case when _verdict = 'conflict' then 'conflicting_key' else concat_ws(', ', {names}) end,
+            select _delivery_date, case when _verdict = 'conflict' then '{CONFLICT}' else concat_ws(', ', {names}) end,
                 concat_ws(' | ', {key}), path, _row, false
             from judged join delivered on name = _file where _verdict in ('bad', 'conflict')
         """)

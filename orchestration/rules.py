@@ -6,6 +6,11 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 
+#: The rule of a record that its reader could not split into fields; its bit follows those of the contract.
+MALFORMED = "malformed_record"
+#: The rule of rows of one delivery that share a key and differ.
+CONFLICT = "conflicting_key"
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -149,11 +149,6 @@ def checksum(con: duckdb.DuckDBPyConnection, relation: str) -> str:
     return str(row[0])
 
 
-def attach_read_only(con: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
-    """Attach a second database file for reading."""
-    con.execute(f"attach {quote_text(file)} as {name} (read_only)")
-
-
 @dataclass(frozen=True)
 class Relations:
     """Every table and view built, by dbt's quoted name: rows of tables, columns (name -> type) of both."""

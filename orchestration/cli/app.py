@@ -20,8 +20,6 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
-
 
 def _fail(message: str) -> typer.Exit:
     errors.print(message, style="red", markup=False, highlight=False)

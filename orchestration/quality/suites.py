@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from orchestration.contracts import Contract
 from orchestration.quality.custom import NATIVE_CHECKS, NativeCheck
 from orchestration.raw_zone import Partition
+from orchestration.rules import CONFLICT, MALFORMED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _READER_RULES = {
-    "malformed_record": "every record splits into the fields of its header",
-    "conflicting_key": "rows of one delivery with the same key are equal",
+    MALFORMED: "every record splits into the fields of its header",
+    CONFLICT: "rows of one delivery with the same key are equal",
 }
 
 

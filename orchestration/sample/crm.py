@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sample.clock import DAY, HOUR, Clock
+from orchestration.sample.clock import HOUR, Clock
 from orchestration.sample.draws import Bools, Draws, Ints
 from orchestration.sample.people import CRM, NEVER, NEWSLETTER, Accounts
 
@@ -124,9 +124,3 @@ def deliver_consents(accounts: Accounts, consents: Consents, clock: Clock) -> Co
     sequence = np.lexsort((at, kind, account, day))
     day, account, kind, granted, at = (x[sequence] for x in (day, account, kind, granted, at))
     return ConsentFeed(day=day, account=account, kind=kind, granted=granted, at=at)
-
-
-def business_day_of_wall(clock: Clock, wall: Ints) -> Ints:
-    """Day of the range on which a local wall-clock time falls."""
-    result: Ints = wall // DAY - clock.first_epoch_day
-    return result

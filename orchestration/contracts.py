@@ -7,6 +7,7 @@ retailer's contracts map other headers, or SQL expressions over them, to those s
 Extraction, the quality gate, the dbt sources and the register of personal data are all derived from here.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -97,6 +98,7 @@ class Contract:
     prices_include_tax: bool
     delivery_date: date | None
     source: str
+    where: str | None
     columns: tuple[Column, ...]
     row_rules: tuple[Rule, ...]
     server: Server
@@ -124,6 +126,19 @@ def _custom(node: Any) -> dict[str, Any]:
 _PROPERTY_OPTIONS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "maxLength", "format"}
 
 
+_WINDOW = re.compile(r"\bover\s*\(")
+_WINDOW_OF_DELIVERY = re.compile(r"\bover\s*\(\s*partition\s+by\s+(_file|_delivery_date)\b")
+
+
+def _check_windows(sql: str | None, place: str, file: Path) -> None:
+    """Raise ContractError where ``over (...)`` may reach beyond a delivery: its result would depend on the days of a run."""
+    if sql and len(_WINDOW.findall(sql.lower())) != len(_WINDOW_OF_DELIVERY.findall(sql.lower())):
+        raise ContractError(
+            f"{file}: {place}: begin each over (...) with partition by _file or partition by _delivery_date, "
+            "so that a row does not depend on the days that are loaded together"
+        )
+
+
 def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
     """One property of a contract; ``base`` is the mart's own definition of the column, where it exists."""
     name, custom = str(prop.name), _custom(prop)
@@ -141,6 +156,7 @@ def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
     sql_type = base.sql_type if base else (prop.physicalType or SQL_TYPES[logical_type])
     expression = custom.get("expression")
     captured = custom.get("captured", True)
+    _check_windows(expression, f"column '{name}'", file)
     header = prop.physicalName if captured and expression is None else None
     if captured and expression is None and header is None:
         raise ContractError(
@@ -266,6 +282,7 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         prices_include_tax=bool(custom.get("pricesIncludeTax", False)),
         delivery_date=None if fixed_day is None else _day(str(fixed_day), file),
         source=custom.get("from", "{source}"),
+        where=custom.get("where"),
         columns=tuple(columns),
         row_rules=tuple(_row_rule(q, file) for q in schema.quality or []),
         server=place,

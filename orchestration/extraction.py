@@ -132,6 +132,7 @@ def _load_with(
     _stage(settings, window, staged, con)
     profile = profiling.profile(con, contract, staged, error_mask(contract))
     rejected = quarantine.rejected_by_day(con)
+    elsewhere = dict(con.execute("select _delivery_date, sum(rows)::bigint from elsewhere group by all").fetchall())
     clashing = profiling.days_with_repeated_keys(con, contract, staged, error_mask(contract))
     dirty = sorted({d for d, p in profile.items() if p.bad_rows} | set(rejected) | clashing)
     cleaned, bad = scratch / "cleaned", scratch / "quarantine"
@@ -146,7 +147,9 @@ def _load_with(
         day: Partition(day, failure=reason, fingerprint=window.prints[day]) for day, reason in window.failures.items()
     }
     for day in (d for d in window.files if d not in window.failures):
-        partitions[day] = _account(window, day, profile.get(day), outcome.get(day), rejected.get(day, 0))
+        partitions[day] = _account(
+            window, day, profile.get(day), outcome.get(day), rejected.get(day, 0), elsewhere.get(day, 0)
+        )
         if not partitions[day].loaded:
             shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
     token = scratch.name.rsplit("-", 1)[1][:12]
@@ -166,6 +169,7 @@ def _register(con: duckdb.DuckDBPyConnection, files: Sequence[DeliveredFile]) ->
         [[str(f.path) for f in files], [f.name for f in files], [f.day for f in files]],
     )
     con.execute("create temp table rejected (_delivery_date date, path varchar, record bigint, reason varchar)")
+    con.execute("create temp table elsewhere (_delivery_date date, rows bigint)")
 
 
 def error_mask(contract: Contract) -> int:
@@ -216,6 +220,7 @@ def _stage(settings: Settings, window: _Window, staged: Path, con: duckdb.DuckDB
             window.failures.update({f.day: reason for f, reason in unreadable.items() if f.day not in window.failures})
             shutil.rmtree(staged)
             quarantine.forget_rejected(con)
+            con.execute("delete from elsewhere")
             return _stage(settings, window, staged, con)
     return None
 
@@ -257,7 +262,15 @@ def _stage_group(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     days = {f.day for f in files}
-    query = staging_query(settings, contract, files, header, con)
+    records = _records(settings, contract, files, header)
+    if contract.where is not None:  # read once: the rows left to other tables are counted, the others judged
+        con.execute(f"create or replace temp table records as select * from {records}")
+        con.execute(
+            "insert into elsewhere select _delivery_date, count(*) from records "
+            f"where not ({_belongs(contract)}) group by _delivery_date"
+        )
+        records = "records"
+    query = _judging(contract, records, con)
     if len(days) == 1:
         folder = staged / f"delivery_date={min(days)}"
         folder.mkdir(exist_ok=True)
@@ -278,16 +291,29 @@ def staging_query(
     con: duckdb.DuckDBPyConnection,
 ) -> str:
     """The one statement that reads, types and judges the records of ``files`` (same header)."""
+    return _judging(contract, _records(settings, contract, files, header), con)
+
+
+def _records(settings: Settings, contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str]) -> str:
+    """SQL (FROM item) of the records of ``files``: the source's columns, ``_file``, ``_delivery_date``, ``_row``."""
     relation = source_files.source_relation(contract, files, header, settings.landing_dir)
+    return (
+        f"(select * exclude (_path) from (select * from {relation}) join "
+        "(select path as _path, name as _file, delivery_day as _delivery_date from delivered) using (_path))"
+    )
+
+
+def _belongs(contract: Contract) -> str:
+    """SQL that is false for a record that the contract leaves to other tables; what cannot be told is kept and judged."""
+    return "true" if contract.where is None else f"_malformed or coalesce(({contract.where}), true)"
+
+
+def _judging(contract: Contract, records: str, con: duckdb.DuckDBPyConnection) -> str:
     captured = [c for c in contract.columns if c.captured]
     sources = [c.expression or source_files.source_value(contract, str(c.header)) for c in captured]
     fields = ", ".join(f"{source} as __{i}" for i, source in enumerate(sources))
-    # expressions may use _file and _delivery_date, so the delivered files are joined below them
-    raw = (
-        f"select {fields}, _row, _malformed, _file, _delivery_date from (select * exclude (_path) "
-        f"from (select * from {relation}) join (select path as _path, name as _file, delivery_day as _delivery_date from delivered) "
-        f"using (_path))"
-    )
+    # an expression sees the records of this table only, so that it may look at the neighbours of a record (over)
+    raw = f"select {fields}, _row, _malformed, _file, _delivery_date from {records} where {_belongs(contract)}"
     types = {row[0]: row[1] for row in con.execute(f"describe {raw}").fetchall()}
     values, violations = {}, {}
     for i, column in enumerate(captured):
@@ -311,7 +337,12 @@ def staging_query(
 
 
 def _account(
-    window: _Window, day: date, profile: profiling.DayProfile | None, outcome: quarantine.Outcome | None, rejected: int
+    window: _Window,
+    day: date,
+    profile: profiling.DayProfile | None,
+    outcome: quarantine.Outcome | None,
+    rejected: int,
+    elsewhere: int,
 ) -> Partition:
     contract = window.contract
     staged_rows = profile.rows if profile else 0
@@ -334,10 +365,11 @@ def _account(
     captured = {c.header for c in contract.columns if c.header}
     return Partition(
         day=day,
-        rows_read=read,
+        rows_read=read + elsewhere,
         rows_loaded=0 if failure else accepted,
         rows_quarantined=quarantined,
         rows_duplicate=duplicates,
+        rows_elsewhere=elsewhere,
         rows_refused=accepted if failure else 0,
         violations=violations,
         profile=profile.columns if profile else {},
@@ -350,6 +382,7 @@ def _account(
 
 def _uncaptured(window: _Window, day: date, captured: set[str]) -> tuple[str, ...]:
     """Headers that the delivery has and the contract does not name: reported, never loaded."""
-    expressions = " ".join(c.expression or "" for c in window.contract.columns)
+    contract = window.contract
+    expressions = " ".join([contract.source, contract.where or "", *(c.expression or "" for c in contract.columns)])
     headers = {name for file in window.files[day] for name in window.headers.get(file.name, ())}
     return tuple(sorted(name for name in headers - captured if name not in expressions))

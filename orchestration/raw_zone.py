@@ -27,9 +27,10 @@ _INDEX = "_partitions.json"
 class Partition:
     """One delivery day of one table.
 
-    ``rows_read = rows_loaded + rows_quarantined + rows_duplicate + rows_refused``. A delivery that could not
-    be accepted says why in ``failure``; all its readable rows are refused, and ``data`` then names the
-    files of the last good delivery of the day, if there was one.
+    ``rows_read = rows_loaded + rows_quarantined + rows_duplicate + rows_elsewhere + rows_refused``; elsewhere are
+    those that the contract's ``where`` leaves to other tables. A delivery that could not be accepted says why in
+    ``failure``; all its readable rows are refused, and ``data`` then names the files of the last good delivery of the
+    day, if there was one.
     """
 
     day: date
@@ -37,6 +38,7 @@ class Partition:
     rows_loaded: int = 0
     rows_quarantined: int = 0
     rows_duplicate: int = 0
+    rows_elsewhere: int = 0
     rows_refused: int = 0
     violations: Mapping[str, int] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +53,12 @@ class Partition:
     def loaded(self) -> bool:
         """Whether the latest delivery of the day was accepted."""
         return self.failure is None
+
+    @property
+    def rows_unaccounted(self) -> int:
+        """Rows read of which nobody can say where they went; anything but 0 is a fault of Fidelis."""
+        accounted = self.rows_loaded + self.rows_quarantined + self.rows_duplicate + self.rows_elsewhere
+        return abs(self.rows_read - accounted - self.rows_refused)
 
 
 def _decode(day: str, entry: Mapping[str, Any]) -> Partition:

@@ -55,6 +55,7 @@ def counts(partitions: Sequence[Partition]) -> dict[str, int]:
         "rows_loaded": sum(p.rows_loaded for p in partitions),
         "rows_quarantined": sum(p.rows_quarantined for p in partitions),
         "rows_duplicate": sum(p.rows_duplicate for p in partitions),
+        "rows_elsewhere": sum(p.rows_elsewhere for p in partitions),
         "rows_refused": sum(p.rows_refused for p in partitions),
     }
 

@@ -37,7 +37,12 @@ def check_specs(contract: Contract) -> list[CheckSpec]:
     """The checks of a table that are derived from its contract, and those a user added for it."""
     specs = [
         CheckSpec("delivered", f"{contract.table} was delivered and could be read", True, "undelivered"),
-        CheckSpec("rows_accounted", "rows read = loaded + quarantined + duplicates + refused", True, "unaccounted"),
+        CheckSpec(
+            "rows_accounted",
+            "rows read = loaded + quarantined + duplicates + left to other tables + refused",
+            True,
+            "unaccounted",
+        ),
         CheckSpec("bad_rows_tolerated", _tolerance(contract), True, "intolerable"),
     ]
     specs += [
@@ -77,7 +82,7 @@ def profile_frame(contract: Contract, partitions: Sequence[Partition]) -> "pd.Da
             "day": p.day.isoformat(),
             "undelivered": int(p.failure is not None and p.rows_read == 0),
             "reason": p.failure,
-            "unaccounted": abs(p.rows_read - p.rows_loaded - p.rows_quarantined - p.rows_duplicate - p.rows_refused),
+            "unaccounted": p.rows_unaccounted,
             "intolerable": 0 if contract.tolerates(p.rows_read, p.rows_quarantined) else p.rows_quarantined,
         }
         names = [*(rule.name for rule in contract.rules), *_READER_RULES]

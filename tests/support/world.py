@@ -136,7 +136,7 @@ def load(settings: Settings, contract: Contract, *days: date) -> Partition:
 
 
 def assert_accounted(p: Partition) -> None:
-    assert p.rows_read == p.rows_loaded + p.rows_quarantined + p.rows_duplicate + p.rows_refused
+    assert p.rows_read == p.rows_loaded + p.rows_quarantined + p.rows_duplicate + p.rows_elsewhere + p.rows_refused
 
 
 def raw_rows(settings: Settings, contract: Contract, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:

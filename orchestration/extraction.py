@@ -9,7 +9,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -152,11 +152,12 @@ def _load_with(
         )
         if not partitions[day].loaded:
             shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
+    held = profiling.sums(con, contract, staged)
     token = scratch.name.rsplit("-", 1)[1][:12]
     data = raw_zone.adopt(staged, settings.raw_dir / contract.table, token)
     kept = raw_zone.adopt(bad, settings.quarantine_dir / contract.table, token)
     return {
-        day: Partition(**{**vars(p), "data": data.get(day, ()), "quarantine": kept.get(day, ())})
+        day: replace(p, data=data.get(day, ()), quarantine=kept.get(day, ()), held=held.get(day, {}))
         for day, p in sorted(partitions.items())
     }
 

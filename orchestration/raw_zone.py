@@ -8,7 +8,7 @@ of a killed run and are swept by the next.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -31,6 +31,9 @@ class Partition:
     those that the contract's ``where`` leaves to other tables. A delivery that could not be accepted says why in
     ``failure``; all its readable rows are refused, and ``data`` then names the files of the last good delivery of the
     day, if there was one.
+
+    ``held`` is what was counted in the files of ``data``: by currency ('' where the table has none) the ``rows``
+    and the exact sum of each number, as text.
     """
 
     day: date
@@ -48,6 +51,12 @@ class Partition:
     failure: str | None = None
     data: tuple[str, ...] = ()
     quarantine: tuple[str, ...] = ()
+    held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def rows_held(self) -> int:
+        """Rows of the files in ``data``; of an index written before they were counted, those it says were loaded."""
+        return sum(int(sums["rows"]) for sums in self.held.values()) if self.held else self.rows_loaded
 
     @property
     def loaded(self) -> bool:
@@ -82,6 +91,19 @@ def _read_index(index: Path, modified_ns: int, inode: int) -> dict[date, Partiti
     return {p.day: p for p in (_decode(day, entry) for day, entry in sorted(entries.items()))}
 
 
+def counts(known: Iterable[Partition]) -> dict[str, int]:
+    """The row accounting of delivery days."""
+    known = list(known)
+    return {
+        "rows_read": sum(p.rows_read for p in known),
+        "rows_loaded": sum(p.rows_loaded for p in known),
+        "rows_quarantined": sum(p.rows_quarantined for p in known),
+        "rows_duplicate": sum(p.rows_duplicate for p in known),
+        "rows_elsewhere": sum(p.rows_elsewhere for p in known),
+        "rows_refused": sum(p.rows_refused for p in known),
+    }
+
+
 def commit(settings: Settings, table: str, changed: Mapping[date, Partition]) -> None:
     """Make freshly written days visible in one rename, then drop the files that they replace.
 
@@ -92,7 +114,7 @@ def commit(settings: Settings, table: str, changed: Mapping[date, Partition]) ->
     for day, partition in changed.items():
         before = known.get(day)
         if partition.failure is not None and before is not None:
-            partition = replace(partition, data=before.data)
+            partition = replace(partition, data=before.data, held=before.held)
         merged[day] = partition
     folder = settings.raw_dir / table
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """One asset per source table: its deliveries, checked by its contract, in the raw zone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from orchestration.contracts import Contract
 from orchestration.defs.partitions import days_of, delivery_days, one_run
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 from orchestration.extraction import extract
-from orchestration.raw_zone import Partition
+from orchestration.raw_zone import counts
 
 #: Tag of a run that takes a required delivery that is not there for an empty one.
 ACCEPT_MISSING = "fidelis/accept_missing"
@@ -46,18 +46,6 @@ def column_lineage(contract: Contract) -> dg.TableColumnLineage:
             if c.captured
         }
     )
-
-
-def counts(partitions: Sequence[Partition]) -> dict[str, int]:
-    """The row accounting of delivery days."""
-    return {
-        "rows_read": sum(p.rows_read for p in partitions),
-        "rows_loaded": sum(p.rows_loaded for p in partitions),
-        "rows_quarantined": sum(p.rows_quarantined for p in partitions),
-        "rows_duplicate": sum(p.rows_duplicate for p in partitions),
-        "rows_elsewhere": sum(p.rows_elsewhere for p in partitions),
-        "rows_refused": sum(p.rows_refused for p in partitions),
-    }
 
 
 def raw_asset(contract: Contract) -> dg.AssetsDefinition:

@@ -3,14 +3,18 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
+from orchestration import raw_zone
 from orchestration.contracts import Contract
 from orchestration.quality.custom import NativeCheck
 from orchestration.quality.suites import CheckSpec, check_specs, native_checks, profile_frame
-from orchestration.raw_zone import Partition
+from orchestration.raw_zone import Partition, counts
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 from orchestration.warehouse import connect_scratch
@@ -37,7 +41,16 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     import great_expectations.expectations as gxe
 
     specs = check_specs(contract)
-    frame = profile_frame(contract, partitions)
+    stored = _stored_rows(settings, contract, [p.day for p in partitions])
+    frame = profile_frame(contract, partitions, {p.day: _misstored(p, *stored[p.day]) for p in partitions})
+    numbers: dict[str, Mapping[str, Any]] = {
+        "unaccounted": counts(partitions),
+        "misstored": {
+            "rows_loaded": sum(p.rows_loaded for p in partitions),
+            "rows_in_index": sum(index for index, _ in stored.values()),
+            "rows_on_disk": sum(disk or 0 for _, disk in stored.values()),
+        },
+    }
     native = native_checks(contract)
     native_names = {c.name for c in native}
     # the sum of a column of counts costs a quarter of asking each of its values
@@ -50,7 +63,9 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     ]
     context = _context(settings.data_docs_dir)
     results = {r.expectation_config.meta["check"]: r for r in _run(context, f"{contract.table}", frame, expectations)}
-    outcomes = [_outcome(s, frame, results[s.name]) for s in specs if s.name not in native_names]
+    outcomes = [
+        _outcome(s, frame, results[s.name], numbers.get(s.column, {})) for s in specs if s.name not in native_names
+    ]
     rows = _rows(settings, contract, partitions, native)
     for check in native:
         if rows is None:
@@ -108,9 +123,9 @@ def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]
     return list(definition.run(batch_parameters={"dataframe": frame}, result_format=counts_only).results)
 
 
-def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any) -> CheckResult:
+def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any, numbers: Mapping[str, Any]) -> CheckResult:
     failing = frame.loc[frame[spec.column] != 0, "day"].tolist()
-    figures: dict[str, Any] = {"days": len(frame), "days_failing": len(failing)}
+    figures: dict[str, Any] = {"days": len(frame), "days_failing": len(failing), **numbers}
     if spec.column == "undelivered":
         figures["reasons"] = "; ".join(frame.loc[frame["undelivered"] != 0, "reason"].head(3))
     else:
@@ -118,6 +133,46 @@ def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any) -> CheckResult
     if failing:
         figures["first_days_failing"] = ", ".join(failing[:_SHOWN_DAYS])
     return CheckResult(spec.name, bool(result.success), spec.blocking, spec.description, figures)
+
+
+def _stored_rows(settings: Settings, contract: Contract, days: Sequence[date]) -> dict[date, tuple[int, int | None]]:
+    """By day, the rows of the raw zone's index and those of its Parquet files, None where a file cannot be read."""
+    known = raw_zone.partitions(settings, contract.table)
+    folder = settings.raw_dir / contract.table
+    held = {day: known[day] for day in days if day in known}
+    by_file = {str(folder / name): day for day, p in held.items() for name in p.data}
+    sizes: dict[str, int | None] = {}
+    with connect_scratch(settings, settings.home) as con:
+        try:
+            sizes.update(_file_rows(con, list(by_file)))
+        except duckdb.Error:
+            for file in by_file:
+                try:
+                    sizes.update(_file_rows(con, [file]))
+                except duckdb.Error:
+                    sizes[file] = None
+    stored = {}
+    for day in days:
+        files = [sizes[str(folder / name)] for name in held[day].data] if day in held else []
+        readable = [rows for rows in files if rows is not None]
+        stored[day] = (
+            held[day].rows_held if day in held else 0,
+            sum(readable) if len(readable) == len(files) else None,
+        )
+    return stored
+
+
+def _file_rows(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> dict[str, int]:
+    if not files:
+        return {}
+    listed = ", ".join(map(quote_text, files))
+    return dict(con.execute(f"select file_name, num_rows from parquet_file_metadata([{listed}])").fetchall())
+
+
+def _misstored(partition: Partition, rows_in_index: int, rows_on_disk: int | None) -> int:
+    """By how many rows account, index and files differ; a file that cannot be read differs, empty or not."""
+    unindexed = abs(partition.rows_loaded - partition.rows_held) if partition.loaded else 0
+    return unindexed + (max(rows_in_index, 1) if rows_on_disk is None else abs(rows_in_index - rows_on_disk))
 
 
 def _rows(

@@ -5,8 +5,9 @@ is a warning, because its rows are in quarantine and the rest is sound; a delive
 unreadable, unaccounted for or bad beyond the declared share stops everything after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from orchestration.contracts import Contract
@@ -43,6 +44,9 @@ def check_specs(contract: Contract) -> list[CheckSpec]:
             True,
             "unaccounted",
         ),
+        CheckSpec(
+            "rows_stored", "the raw zone's files hold the rows that its index says were loaded", True, "misstored"
+        ),
         CheckSpec("bad_rows_tolerated", _tolerance(contract), True, "intolerable"),
     ]
     specs += [
@@ -72,8 +76,11 @@ def _trivial(contract: Contract, rule: str) -> bool:
     )
 
 
-def profile_frame(contract: Contract, partitions: Sequence[Partition]) -> "pd.DataFrame":
-    """One row per delivery day, one column per check of the contract."""
+def profile_frame(contract: Contract, partitions: Sequence[Partition], misstored: Mapping[date, int]) -> "pd.DataFrame":
+    """One row per delivery day, one column per check of the contract.
+
+    ``misstored``: by day, by how many rows the files differ from the index.
+    """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -83,6 +90,7 @@ def profile_frame(contract: Contract, partitions: Sequence[Partition]) -> "pd.Da
             "undelivered": int(p.failure is not None and p.rows_read == 0),
             "reason": p.failure,
             "unaccounted": p.rows_unaccounted,
+            "misstored": misstored[p.day],
             "intolerable": 0 if contract.tolerates(p.rows_read, p.rows_quarantined) else p.rows_quarantined,
         }
         names = [*(rule.name for rule in contract.rules), *_READER_RULES]

@@ -48,9 +48,9 @@ def extract(
     """Load the deliveries of ``days`` into the raw zone, all at once, and return the partitions.
 
     A day that cannot be accepted (missing, unreadable, too many bad rows) carries its ``failure`` and leaves
-    the last good delivery of that day in place. A day whose files are gone from the landing folder but were
-    accepted before stays as it is; with ``accept_missing``, a required delivery that is not there is taken for
-    an empty one. Raises ContractError where the contract itself does not fit the source, SourceError where a server
+    the last good delivery of that day in place. A day whose files are gone from the landing folder keeps the last
+    good delivery too, and is no longer failed; with ``accept_missing``, a required delivery that is not there is taken
+    for an empty one. Raises ContractError where the contract itself does not fit the source, SourceError where a server
     cannot be reached or refuses us.
     """
     known = raw_zone.partitions(settings, contract.table)
@@ -60,16 +60,14 @@ def extract(
     for day in days:
         if delivered.get(day):
             window.files[day] = delivered[day]
-        elif day in known and known[day].loaded:
-            results[day] = known[day]
+        elif day in known and (good := known[day].good) is not None:  # a broken delivery withdrawn: the last good one
+            results[day] = good
         elif contract.required and not accept_missing and not contract.server.is_table:
             results[day] = Partition(
                 day,
                 failure=f"no delivery of {contract.table} for {day}: nothing at {_place(settings, contract)} "
                 "(if nothing was to come, run the day with --accept-missing)",
             )
-        elif day in known and known[day].data:  # a broken delivery was withdrawn: the good one before it stays
-            results[day] = known[day]
         else:
             results[day] = Partition(day, contract_version=contract.version)
     changed = {day: p for day, p in results.items() if day not in known or known[day] != p}
@@ -155,7 +153,7 @@ def _load_with(
     held = profiling.sums(con, contract, staged)
     token = scratch.name.rsplit("-", 1)[1][:12]
     data = raw_zone.adopt(staged, settings.raw_dir / contract.table, token)
-    kept = raw_zone.adopt(bad, settings.quarantine_dir / contract.table, token)
+    kept = raw_zone.adopt_private(settings, bad, contract.table, token)
     return {
         day: replace(p, data=data.get(day, ()), quarantine=kept.get(day, ()), held=held.get(day, {}))
         for day, p in sorted(partitions.items())

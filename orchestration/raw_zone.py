@@ -30,7 +30,7 @@ class Partition:
     ``rows_read = rows_loaded + rows_quarantined + rows_duplicate + rows_elsewhere + rows_refused``; elsewhere are
     those that the contract's ``where`` leaves to other tables. A delivery that could not be accepted says why in
     ``failure``; all its readable rows are refused, and ``data`` then names the files of the last good delivery of the
-    day, if there was one.
+    day, if there was one: ``last_good`` is the account of that one, which holds again when the bad one is withdrawn.
 
     ``held`` is what was counted in the files of ``data``: by currency ('' where the table has none) the ``rows``
     and the exact sum of each number, as text.
@@ -52,6 +52,7 @@ class Partition:
     data: tuple[str, ...] = ()
     quarantine: tuple[str, ...] = ()
     held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    last_good: "Partition | None" = None
 
     @property
     def rows_held(self) -> int:
@@ -64,6 +65,11 @@ class Partition:
         return self.failure is None
 
     @property
+    def good(self) -> "Partition | None":
+        """The delivery whose rows are in the raw zone: the latest one, or the last good one before it."""
+        return self if self.loaded else self.last_good
+
+    @property
     def rows_unaccounted(self) -> int:
         """Rows read of which nobody can say where they went; anything but 0 is a fault of Fidelis."""
         accounted = self.rows_loaded + self.rows_quarantined + self.rows_duplicate + self.rows_elsewhere
@@ -72,7 +78,14 @@ class Partition:
 
 def _decode(day: str, entry: Mapping[str, Any]) -> Partition:
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    if known.get("last_good"):
+        known["last_good"] = _decode(day, known["last_good"])
     return Partition(day=date.fromisoformat(day), **known)
+
+
+def _encode(value: Any) -> Any:
+    """For JSON: a delivery without its day, which is its name in the index."""
+    return {k: v for k, v in vars(value).items() if k != "day"} if isinstance(value, Partition) else str(value)
 
 
 def partitions(settings: Settings, table: str) -> dict[date, Partition]:
@@ -114,17 +127,15 @@ def commit(settings: Settings, table: str, changed: Mapping[date, Partition]) ->
     for day, partition in changed.items():
         before = known.get(day)
         if partition.failure is not None and before is not None:
-            partition = replace(partition, data=before.data, held=before.held)
+            partition = replace(partition, data=before.data, held=before.held, last_good=before.good)
         merged[day] = partition
     folder = settings.raw_dir / table
     folder.mkdir(parents=True, exist_ok=True)
-    entries = {}
-    for day, partition in sorted(merged.items()):
-        entries[day.isoformat()] = {name: value for name, value in vars(partition).items() if name != "day"}
-    write_durably(folder / _INDEX, json.dumps(entries, separators=(",", ":"), default=str))
+    entries = {day.isoformat(): partition for day, partition in sorted(merged.items())}
+    write_durably(folder / _INDEX, json.dumps(entries, separators=(",", ":"), default=_encode))
     for area, kept in (
         (settings.raw_dir, {f for p in merged.values() for f in p.data}),
-        (settings.quarantine_dir, {f for p in merged.values() for f in p.quarantine}),
+        (settings.quarantine_dir, {f for p in merged.values() for d in (p, p.good) if d for f in d.quarantine}),
     ):
         _remove_unnamed(area / table, kept)
 
@@ -150,6 +161,15 @@ def adopt(scratch: Path, folder: Path, token: str) -> dict[date, tuple[str, ...]
             target.relative_to(folder).as_posix()
         )
     return {day: tuple(names) for day, names in moved.items()}
+
+
+def adopt_private(settings: Settings, scratch: Path, table: str, token: str) -> dict[date, tuple[str, ...]]:
+    """``adopt`` into quarantine, which only the owner of the process may enter and read."""
+    settings.quarantine_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.quarantine_dir.chmod(0o700)
+    for path in scratch.glob("delivery_date=*/*.parquet"):
+        path.chmod(0o600)
+    return adopt(scratch, settings.quarantine_dir / table, token)
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -187,16 +207,16 @@ def scratch_dir(settings: Settings) -> Path:
 def loaded_days(settings: Settings, contracts: Mapping[str, Contract]) -> Iterator[date]:
     """Every day of which some table has an accepted delivery."""
     for table in contracts:
-        yield from (p.day for p in partitions(settings, table).values() if p.loaded and p.fingerprint)
+        yield from (p.day for p in partitions(settings, table).values() if p.good and p.good.fingerprint)
 
 
 def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
     """A fingerprint of all accepted rows: two equal ones give the same mart."""
     digest = sha256()
     for table in sorted(contracts):
-        for partition in partitions(settings, table).values():
-            digest.update(f"{table} {partition.day} {partition.fingerprint} {partition.contract_version}\n".encode())
-            digest.update(" ".join(partition.data).encode())
+        for good in (p.good for p in partitions(settings, table).values() if p.good is not None):
+            digest.update(f"{table} {good.day} {good.fingerprint} {good.contract_version}\n".encode())
+            digest.update(" ".join(good.data).encode())
     return digest.hexdigest()[:16]
 
 

@@ -238,6 +238,37 @@ def test_a_delivery_removed_from_the_landing_folder_keeps_its_rows(tmp_path: Pat
     assert len(raw_rows(settings, contract)) == 2
 
 
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_broken_delivery_that_is_withdrawn_leaves_the_good_one_as_if_nothing_had_been(
+    tmp_path: Path, required: bool, times: int
+) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path, deliveryRequired=required)
+    contracts = {"sales": contract}
+    deliver(settings, csv_text([sale(1), sale(2), sale(3, shop="west")]))
+    good, rows = load(settings, contract), raw_rows(settings, contract)
+    state, held = raw_zone.state(settings, contracts), quarantined(settings, contract)
+    for attempt in range(times):
+        broken = deliver(settings, csv_text([sale(n, qty="x") for n in range(20 + attempt)]))
+        assert load(settings, contract).failure is not None
+        assert pending_days(settings, contracts) == [DAY]
+        assert (raw_rows(settings, contract), raw_zone.state(settings, contracts)) == (rows, state)
+        assert max(raw_zone.loaded_days(settings, contracts)) == DAY
+    broken.unlink()
+    assert load(settings, contract) == good
+    assert pending_days(settings, contracts) == []
+    assert (raw_rows(settings, contract), raw_zone.state(settings, contracts)) == (rows, state)
+    assert quarantined(settings, contract) == held
+
+
+def test_a_broken_first_delivery_that_is_withdrawn_is_a_missing_one(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path, deliveryRequired=True)
+    broken = deliver(settings, b"")
+    assert "is empty" in str(load(settings, contract).failure)
+    broken.unlink()
+    assert str(load(settings, contract).failure).startswith("no delivery of sales for 2024-03-01")
+
+
 def test_a_delivery_written_again_is_pending_and_replaces_its_day(tmp_path: Path) -> None:
     settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
     deliver(settings, GOOD)

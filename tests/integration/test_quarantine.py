@@ -53,6 +53,15 @@ def test_a_quarantined_row_says_table_day_rule_key_file_line_and_text(tmp_path: 
     assert raw_rows(settings, contract, "sale_id") == [("S1",), ("S3",)]
 
 
+def test_only_the_owner_of_the_process_may_enter_quarantine_and_read_it(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    settings.quarantine_dir.mkdir(parents=True, mode=0o755)
+    deliver(settings, csv_text([sale(1), sale(2, qty="x")]))
+    load(settings, contract)
+    files = [p for p in settings.quarantine_dir.rglob("*") if p.is_file()]
+    assert [p.stat().st_mode & 0o777 for p in (settings.quarantine_dir, *files)] == [0o700, 0o600]
+
+
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [

@@ -233,11 +233,10 @@ def text_lines(contract: Contract, files: Sequence[DeliveredFile], encoding: str
 
 def _csv(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str]) -> str:
     columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header)
-    nulls = ["", *([contract.null_text] if contract.null_text else [])]
     return (
         f"read_csv({_paths(files)}, auto_detect=false, header=true, delim={quote_text(contract.delimiter)}, "
         f"quote={quote_text(contract.quote)}, escape={quote_text(contract.quote)}, columns={{{columns}}}, filename=true, "
-        f"nullstr=[{', '.join(map(quote_text, nulls))}], encoding={quote_text(_encoding(contract))}, "
+        f"nullstr='', encoding={quote_text(_encoding(contract))}, "
         f"compression={quote_text(contract.compression or 'auto')}, "
         f"max_line_size={MAX_LINE_BYTES}, strict_mode=true, store_rejects=true)"
     )
@@ -274,8 +273,11 @@ def source_relation(contract: Contract, files: Sequence[DeliveredFile], header: 
             f"from read_parquet({_paths(files)}, filename=true, union_by_name=false, hive_partitioning=false))"
         )
     elif contract.format == "csv":
+        # not by the reader's nullstr: it takes a field too many for none where that field is null
+        nulls = [f"nullif({quote_name(h)}, {quote_text(contract.null_text)}) as {quote_name(h)}" for h in header if h]
+        replaced = f" replace ({', '.join(nulls)})" if contract.null_text else ""
         records = (
-            f"(select * exclude (filename, _n), filename as _path, _n{offset} as _row, false as _malformed "
+            f"(select * exclude (filename, _n){replaced}, filename as _path, _n{offset} as _row, false as _malformed "
             f"from (select *, {numbered} as _n from {_csv(contract, files, header)}))"
         )
     else:

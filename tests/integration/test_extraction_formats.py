@@ -172,6 +172,13 @@ def test_the_declared_text_for_null_is_null(tmp_path: Path) -> None:
     assert raw_rows(settings, contract, "sale_id, amount, note") == [("S1", None, None), ("S2", None, "note 2")]
 
 
+def test_a_field_too_many_is_one_too_many_also_where_it_is_the_null_text(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path, access={"nullText": "NULL"})
+    deliver(settings, "id,amount,qty,day,shop,note\nS1,1,1,2024-03-01,north,a, b\nS2,1,1,2024-03-01,north,a,NULL\n")
+    assert load(settings, contract).rows_loaded == 0
+    assert quarantined(settings, contract) == [(n, "malformed_record: too many columns") for n in (2, 3)]
+
+
 def test_files_of_one_day_with_different_headers_are_read_each_by_its_own(tmp_path: Path) -> None:
     settings, contract = settings_in(tmp_path), sales_contract(tmp_path, path="*/sales_{date}.csv")
     deliver(settings, csv_text([sale(1)]), "a/sales_2024-03-01.csv")

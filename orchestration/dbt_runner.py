@@ -50,18 +50,40 @@ def _invoke(arguments: Sequence[str]) -> Any:
 
 def manifest_path(settings: Settings) -> Path:
     """dbt's manifest of the project as it is now; parsed anew only when a file of the project changed."""
-    manifest = settings.dbt_target_dir / "manifest.json"
     settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
+    compiled = _data_tests_file(settings)
     with FileLock(settings.dbt_target_dir / "parse.lock"):
         sources = [
             p for p in DBT_PROJECT_DIR.rglob("*") if p.is_file() and "target" not in p.parts and "logs" not in p.parts
         ]
         newest = max(p.stat().st_mtime for p in sources)
-        if not manifest.exists() or manifest.stat().st_mtime < newest:
+        if not compiled.exists() or compiled.stat().st_mtime < newest:
             settings.export()
             settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
-            _invoke(["--log-level", "none", "parse", *_arguments(settings)])
-    return manifest
+            _compile(settings, compiled)
+    return settings.dbt_target_dir / "manifest.json"
+
+
+def _data_tests_file(settings: Settings) -> Path:
+    return settings.dbt_target_dir / "data_tests.json"
+
+
+def _compile(settings: Settings, target: Path) -> None:
+    """Parse the project and compile its data tests; no database is opened, another process may be writing there."""
+    options = ["--no-introspect", "--no-populate-cache", "--select", "test_type:data"]
+    quiet = ["--log-level", "none", "--log-level-file", "none"]
+    result = _invoke([*quiet, "compile", *_arguments(settings), *options])
+    compiled = {r.node.unique_id: r.node.compiled_code for r in result.result.results}
+    aside = target.with_suffix(".part")
+    aside.write_text(json.dumps(compiled))
+    aside.replace(target)
+
+
+def data_tests(settings: Settings) -> dict[str, str]:
+    """The compiled SQL of each data test: the rows that break it."""
+    manifest_path(settings)
+    compiled: dict[str, str] = json.loads(_data_tests_file(settings).read_text())
+    return compiled
 
 
 @lru_cache(maxsize=1)
@@ -77,9 +99,9 @@ def load_manifest(settings: Settings) -> Mapping[str, Any]:
 
 
 def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
-    """``dbt build`` of seeds, models and tests (no unit tests: those run in CI).
+    """``dbt build`` of seeds and models; data tests are run by dbt_tests, unit tests in CI.
 
-    Returns every node's result. A failing test is a result, not an exception; raises DbtError where dbt
+    Returns every node's result. A model that fails is a result, not an exception; raises DbtError where dbt
     itself cannot run. Every database is closed on return.
     """
     try:
@@ -95,6 +117,8 @@ def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
                 *_arguments(settings),
                 "--exclude-resource-type",
                 "unit_test",
+                "--exclude-resource-type",
+                "test",
                 *selection,
             ]
         )

@@ -61,6 +61,16 @@ def connect_file(settings: Settings, file: Path, *, read_only: bool = True) -> I
 
 
 @contextmanager
+def connect_built(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """What dbt built, read-only, under dbt's names: the build database and the files of the marts."""
+    with connect_file(settings, settings.warehouse_dir / WAREHOUSE) as con:
+        for file in (settings.warehouse_dir / name for name in (DATAMART, RESTRICTED)):
+            if file.exists():
+                con.execute(f"attach {quote_text(file)} as {quote_name(file.stem)} (read_only)")
+        yield con
+
+
+@contextmanager
 def connect_reader(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A release as a BI tool should open it: read-only, and unable to touch other files of the host."""
     con = duckdb.connect(
@@ -161,19 +171,16 @@ def relations(settings: Settings) -> Relations:
     """What the build database holds now."""
     rows: dict[str, int] = {}
     columns: dict[str, dict[str, str]] = {}
-    for file in (settings.warehouse_dir / name for name in (WAREHOUSE, DATAMART, RESTRICTED)):
-        if not file.exists():
-            continue
-        with connect_file(settings, file) as con:
-            for *names, size in con.execute(
-                "select database_name, schema_name, table_name, estimated_size from duckdb_tables()"
-            ).fetchall():
-                rows[_quoted(names)] = size
-            for *names, column, column_type in con.execute(
-                "select database_name, schema_name, table_name, column_name, data_type "
-                "from duckdb_columns() where not internal"
-            ).fetchall():
-                columns.setdefault(_quoted(names), {})[column] = column_type
+    with connect_built(settings) as con:
+        for *names, size in con.execute(
+            "select database_name, schema_name, table_name, estimated_size from duckdb_tables()"
+        ).fetchall():
+            rows[_quoted(names)] = size
+        for *names, column, column_type in con.execute(
+            "select database_name, schema_name, table_name, column_name, data_type "
+            "from duckdb_columns() where not internal"
+        ).fetchall():
+            columns.setdefault(_quoted(names), {})[column] = column_type
     return Relations(rows, columns)
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_selection_for_context
 
-from orchestration import dbt_runner, quality, warehouse
+from orchestration import dbt_runner, dbt_tests, quality, warehouse
 from orchestration.column_lineage import Lineage, cached_lineage
 from orchestration.contracts import absent_tables
 from orchestration.dbt_runner import NodeResult
@@ -105,9 +105,26 @@ def failure_sentence(results: Sequence[NodeResult]) -> str | None:
     return f"the mart was not built: {'; '.join(shown)}{more}. The published release stays as it was."
 
 
+def selected_tests(context: dg.AssetExecutionContext, models: Sequence[str]) -> list[str]:
+    """The data tests (unique ids) of the run: the checks that Dagster selected.
+
+    Of the checks of a selected asset, those that look at another model too run only where that model is built as
+    well (dbt's indirect selection ``cautious``): an older one is not to fail them.
+    """
+    tests = []
+    for unique_id, node in manifest["nodes"].items():
+        check = get_asset_check_key_for_test(manifest, translator, unique_id, None)
+        if check is None or check not in context.selected_asset_check_keys:
+            continue
+        needed = {name for name in node["depends_on"]["nodes"] if not name.startswith("source.")}
+        if check.asset_key not in context.selected_asset_keys or needed <= set(models):
+            tests.append(unique_id)
+    return tests
+
+
 @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, pool=WRITER_POOL, name="dbt_models")
 def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[Any]:
-    """Build the selected models and run their tests in one dbt call of this process."""
+    """Build the selected models in one dbt call of this process, then run their tests."""
     if FULL_REFRESH in context.run.tags:
         warehouse.reset(settings)
     as_of_date = warehouse.prepare(settings, contracts)
@@ -118,6 +135,7 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
         context.log.info("tables this retailer does not have, their marts stay empty: %s", ", ".join(absent))
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection)
+    results += dbt_tests.run(settings, selected_tests(context, [r.unique_id for r in results]), results)
     built = warehouse.relations(settings)
     models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
     lineages = cached_lineage(settings.dbt_target_dir / "column_lineage.json", models, built.columns)

@@ -1,6 +1,7 @@
 """A broken delivery stops the night with one sentence; the next good one heals it."""
 
 import gzip
+import re
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def four_days(retailer: Retailer, tmp_path: Path) -> Retailer:
     return made
 
 
-def test_a_broken_file_leaves_the_release_and_the_corrected_file_heals(four_days: Retailer) -> None:
+def test_a_broken_file_and_a_failing_test_leave_the_release_and_the_corrected_file_heals(four_days: Retailer) -> None:
     orders = four_days.landing / "shop" / f"orders_{DAY}.csv"
     events = four_days.landing / "web" / f"events_{DAY}.jsonl.gz"
     good_orders, good_events = orders.read_text(), events.read_bytes()
@@ -36,8 +37,14 @@ def test_a_broken_file_leaves_the_release_and_the_corrected_file_heals(four_days
     assert "Traceback" not in refused.stderr + refused.stdout
     assert four_days.release_id() == before
 
-    orders.write_text(good_orders)
+    # sound by its contract, and a test of the mart fails: no rate of that currency was ever delivered
+    orders.write_text(good_orders.replace(",EUR,", ",SEK,"))
     events.write_bytes(good_events)
+    failed = four_days.fidelis("run", "--date", DAY, expect=1)
+    assert re.search(r"the mart was not built: test \S+ found \d+ rows that break it", " ".join(failed.stderr.split()))
+    assert four_days.release_id() == before
+
+    orders.write_text(good_orders)
     assert gzip.decompress(good_events)
     healed = four_days.fidelis("run", "--from", DAY, "--to", DAY)
     assert "Checks:" in healed.stdout

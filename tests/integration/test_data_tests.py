@@ -1,0 +1,156 @@
+"""Data tests run as one batch give what ``dbt test`` gives: severities, thresholds, errors, skipped ones."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration import dbt_runner, dbt_tests, warehouse
+from orchestration.contracts import default_contracts
+from orchestration.dbt_runner import NodeResult
+from orchestration.settings import DBT_PROJECT_DIR, Settings
+
+MODELS_YML = """
+models:
+  - name: orders
+    columns:
+      - name: order_id
+        data_tests:
+          - unique: {name: twice_fails}
+          - unique: {name: twice_warns, config: {severity: warn}}
+          - unique: {name: twice_below_both_thresholds, config: {warn_if: ">5", error_if: ">10"}}
+          - unique: {name: twice_warns_below_the_error, config: {warn_if: ">0", error_if: ">10"}}
+          - unique: {name: twice_never_fails_as_a_warning, config: {severity: warn, error_if: ">0", warn_if: ">10"}}
+          - unique: {name: twice_where_there_is_none, config: {where: "order_id > 2"}}
+          - not_null: {name: null_is_counted_to_the_limit, config: {limit: 2}}
+          - unique: {name: twice_sums_another_measure, config: {fail_calc: "sum(n_records)"}}
+          - unique: {name: twice_sums_nothing, config: {fail_calc: "sum(n_records)", where: "order_id > 2"}}
+      - name: amount
+        data_tests:
+          - not_null: {name: amount_is_there}
+          - relationships:
+              name: amount_is_in_what_could_not_be_built
+              arguments: {to: ref('unbuildable'), field: amount}
+  - name: unbuildable
+    columns:
+      - name: amount
+        data_tests:
+          - not_null: {name: test_of_what_could_not_be_built}
+"""
+ORDERS = """
+select 1 as order_id, 10 as amount
+union all select 1, 10 union all select 2, 20 union all select 2, 5
+union all select null, 7 union all select null, 8 union all select null, 9
+"""
+SINGULAR = {
+    "one_row.sql": "{{ config(severity='warn') }} select * from {{ ref('orders') }} where amount = 7",
+    "column_is_gone.sql": "select * from {{ ref('orders') }} where discount > 0",
+    "last_line_is_a_comment.sql": "select * from {{ ref('orders') }} where amount < 0 -- never",
+}
+
+
+@pytest.fixture
+def small_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A dbt project with each setting that a data test can have; its profile is the real one."""
+    project = tmp_path / "project"
+    for folder in ("models", "tests"):
+        (project / folder).mkdir(parents=True)
+    (project / "profiles.yml").write_text((DBT_PROJECT_DIR / "profiles.yml").read_text())
+    (project / "dbt_project.yml").write_text("name: small\nprofile: fidelis\nmodels: {small: {+materialized: table}}\n")
+    (project / "models" / "_models.yml").write_text(MODELS_YML)
+    (project / "models" / "orders.sql").write_text(ORDERS)
+    (project / "models" / "unbuildable.sql").write_text("select amount from {{ ref('orders') }} where nothing")
+    for name, sql in SINGULAR.items():
+        (project / "tests" / name).write_text(sql)
+    monkeypatch.setattr(dbt_runner, "DBT_PROJECT_DIR", project)
+    return Settings(home=tmp_path / "home")
+
+
+def by_dbt(settings: Settings) -> dict[str, tuple[str, int]]:
+    quiet = ["--log-level", "none", "--log-level-file", "none"]
+    results = dbt_runner._invoke([*quiet, "test", *dbt_runner._arguments(settings)]).result.results
+    dbt_runner._close()
+    outcomes = {r.node.unique_id: (dbt_runner._status(str(r.status)), int(r.failures or 0)) for r in results}
+    return {name: outcome for name, outcome in outcomes.items() if name.startswith("test.")}
+
+
+def outcomes(results: list[NodeResult]) -> dict[str, tuple[str, int]]:
+    return {r.unique_id: (r.status, r.failures) for r in results}
+
+
+def test_each_setting_of_a_data_test_means_what_it_means_to_dbt(small_project: Settings) -> None:
+    tests = dbt_runner.data_tests(small_project)
+    built = dbt_runner.build(small_project, [])
+    found = outcomes(dbt_tests.run(small_project, tests, built))
+    names = {unique_id.split(".")[2]: outcome for unique_id, outcome in found.items()}
+    assert names == {
+        "twice_fails": ("fail", 2),
+        "twice_warns": ("warn", 2),
+        "twice_below_both_thresholds": ("pass", 0),
+        "twice_warns_below_the_error": ("warn", 2),
+        "twice_never_fails_as_a_warning": ("pass", 0),
+        "twice_where_there_is_none": ("pass", 0),
+        "null_is_counted_to_the_limit": ("fail", 2),
+        "twice_sums_another_measure": ("fail", 4),
+        "twice_sums_nothing": ("error", 0),
+        "amount_is_there": ("pass", 0),
+        "amount_is_in_what_could_not_be_built": ("skipped", 0),
+        "test_of_what_could_not_be_built": ("skipped", 0),
+        "one_row": ("warn", 1),
+        "column_is_gone": ("error", 0),
+        "last_line_is_a_comment": ("pass", 0),
+    }
+    # dbt skips what depends on a failed model in `build`; a failing test of orders does not concern unbuildable
+    agreed = by_dbt(small_project)
+    assert {name: outcome for name, outcome in agreed.items() if found[name][0] != "skipped"} == {
+        name: outcome for name, outcome in found.items() if outcome[0] != "skipped"
+    }
+    assert {agreed[name][0] for name, outcome in found.items() if outcome[0] == "skipped"} == {"error"}
+
+
+def test_a_test_is_compiled_anew_when_the_project_changed(small_project: Settings) -> None:
+    before = dbt_runner.data_tests(small_project)
+    file = dbt_runner.DBT_PROJECT_DIR / "tests" / "one_row.sql"
+    file.write_text("select * from {{ ref('orders') }} where amount = 8")
+    after = dbt_runner.data_tests(small_project)
+    assert "amount = 7" in before["test.small.one_row"]
+    assert "amount = 8" in after["test.small.one_row"]
+
+
+def test_tests_are_compiled_while_another_process_writes_the_build_database(small_project: Settings) -> None:
+    """The code location of the UI starts during a night."""
+    small_project.warehouse_dir.mkdir(parents=True)
+    with duckdb.connect(str(small_project.warehouse_dir / warehouse.WAREHOUSE), config={"threads": 1}):
+        assert len(dbt_runner.data_tests(small_project)) == 15
+
+
+@pytest.mark.slow
+def test_the_projects_own_tests_find_in_broken_tables_what_dbt_finds(tmp_path: Path) -> None:
+    """Duplicated rows, emptied tables and a column of nulls in the whole mart: most tests fail, and by as much."""
+    settings = Settings(home=tmp_path)
+    settings.export()
+    warehouse.prepare(settings, default_contracts())
+    dbt_runner.build(settings, [])
+    with duckdb.connect(str(settings.warehouse_dir / warehouse.WAREHOUSE)) as con:
+        for name in (warehouse.DATAMART, warehouse.RESTRICTED):
+            con.execute(f"attach '{settings.warehouse_dir / name}'")
+        tables = con.execute("""
+            select database_name, schema_name, table_name, list(column_name), list(data_type)
+            from duckdb_columns() where schema_name in ('staging', 'intermediate', 'mart', 'restricted')
+            group by all order by all
+        """).fetchall()
+        for number, (*names, columns, types) in enumerate(tables):
+            relation = ".".join(f'"{name}"' for name in names)
+            junk = [
+                "null" if number % 3 == 0 else f"try_cast('{number}' as {kind})" if number % 3 == 1 else "default"
+                for _, kind in zip(columns, types, strict=True)
+            ]
+            for _ in range(2):
+                con.execute(f"insert into {relation} values ({', '.join(junk)})")
+    tests = dbt_runner.data_tests(settings)
+    found = outcomes(dbt_tests.run(settings, tests, []))
+    assert found == by_dbt(settings)
+    statuses = [status for status, _ in found.values()]
+    assert statuses.count("fail") > 20
+    assert statuses.count("warn") > 0
+    assert statuses.count("pass") > 20

@@ -98,8 +98,8 @@ def load_manifest(settings: Settings) -> Mapping[str, Any]:
     return _loaded_manifest(path, path.stat().st_mtime_ns)
 
 
-def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
-    """``dbt build`` of seeds and models; data tests are run by dbt_tests, unit tests in CI.
+def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[NodeResult]:
+    """``dbt build`` of seeds and models, from nothing if ``whole``; data tests are run by dbt_tests, unit tests in CI.
 
     Returns every node's result. A model that fails is a result, not an exception; raises DbtError where dbt
     itself cannot run. Every database is closed on return.
@@ -119,6 +119,7 @@ def build(settings: Settings, selection: Sequence[str]) -> list[NodeResult]:
                 "unit_test",
                 "--exclude-resource-type",
                 "test",
+                *(["--full-refresh"] if whole else []),
                 *selection,
             ]
         )

@@ -8,7 +8,7 @@ of a killed run and are swept by the next.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -220,11 +220,12 @@ def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
     return digest.hexdigest()[:16]
 
 
-def relation(settings: Settings, contract: Contract) -> str:
-    """SQL of all accepted rows of a table: the contract's columns and the technical ones, typed."""
+def relation(settings: Settings, contract: Contract, days: Set[date] | None = None) -> str:
+    """SQL of the accepted rows of a table's delivery days (None: of all): the contract's columns and the technical ones, typed."""
     columns = [quote_name(c.name) for c in contract.columns] + ["_delivery_date", "_file", "_row"]
     folder = settings.raw_dir / contract.table
-    files = [quote_text(folder / f) for p in partitions(settings, contract.table).values() for f in p.data]
+    known = partitions(settings, contract.table).values()
+    files = [quote_text(folder / f) for p in known if days is None or p.day in days for f in p.data]
     if not files:
         return empty_relation(contract)
     return f"select {', '.join(columns)} from read_parquet([{', '.join(files)}])"

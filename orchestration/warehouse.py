@@ -10,13 +10,13 @@ import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from orchestration import raw_zone
+from orchestration.build_plan import BuildPlan, plan_build, remember_build
 from orchestration.contracts import Contract, default_contracts
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
@@ -96,48 +96,63 @@ def reset(settings: Settings) -> None:
             file.unlink(missing_ok=True)
 
 
-def prepare(settings: Settings, contracts: Mapping[str, Contract]) -> date | None:
-    """Show dbt the raw zone as it is now, and the parameters of the run; returns ``as_of_date``.
+def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str = "", whole: bool = False) -> BuildPlan:
+    """Show dbt the raw zone as it is now, the parameters of the run, and what changed since the last finished build.
 
-    Schema ``raw`` has one view per table of the mart's vocabulary, empty where the retailer has no such
-    table. ``as_of_date`` is the last day of which a delivery was accepted (None: there is none yet), so that
+    Schema ``raw`` has one view per table of the mart's vocabulary, empty where the retailer has no such table;
+    ``raw_changed`` the same of the deliveries that are new or changed, ``raw_unchanged`` of the others where they decide
+    again. ``as_of_date`` is the last day of which a delivery was accepted (None: there is none yet), so that
     the mart depends on the raw zone and the settings alone, whatever the order of the runs.
+
+    ``code`` is the version of the code that builds. Call :func:`finish` after a build of everything in which nothing
+    failed; until then the next build is ``whole``, from nothing.
     """
     settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
-    as_of_date = max(raw_zone.loaded_days(settings, contracts), default=None)
     with connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
         con.execute("begin")
-        con.execute("create schema if not exists raw")
-        con.execute("create schema if not exists control")
+        for schema in ("raw", "raw_changed", "raw_unchanged", "control"):
+            con.execute(f"create schema if not exists {schema}")
+        plan = plan_build(settings, contracts, con, code=code, whole=whole)
         for table, default in default_contracts().items():
-            contract = contracts.get(table)
-            query = raw_zone.relation(settings, contract) if contract else raw_zone.empty_relation(default)
-            con.execute(f"create or replace view raw.{table} as {query}")
+            contract, days = contracts.get(table, default), set(plan.delivered.get(table, ()))
+            changed = days & plan.changed.get(table, set())
+            unchanged = days - changed if table in plan.reads_older else set()
+            for schema, shown in (("raw", days), ("raw_changed", changed), ("raw_unchanged", unchanged)):
+                query = raw_zone.relation(settings, contract, shown)
+                con.execute(f"create or replace view {schema}.{table} as {query}")
         con.execute(
             "create or replace table control.run_parameters (as_of_date date, business_timezone varchar, reporting_currency varchar)"
         )
         con.execute(
             "insert into control.run_parameters values (?, ?, ?)",
-            [as_of_date or settings.first_day, settings.timezone, settings.currency],
+            [plan.as_of_date or settings.first_day, settings.timezone, settings.currency],
         )
         con.execute(
-            "create or replace table control.source_tables "
-            "(table_name varchar, is_present boolean, delivery_mode varchar, prices_include_tax boolean)"
+            "create or replace table control.source_tables (table_name varchar, is_present boolean, delivery_mode varchar, "
+            "prices_include_tax boolean, is_changed boolean, reads_older_deliveries boolean)"
         )
         con.executemany(
-            "insert into control.source_tables values (?, ?, ?, ?)",
+            "insert into control.source_tables values (?, ?, ?, ?, ?, ?)",
             [
                 (
                     table,
                     table in contracts,
                     contracts.get(table, default).mode,
                     contracts.get(table, default).prices_include_tax,
+                    bool(plan.changed.get(table)),
+                    table in plan.reads_older,
                 )
                 for table, default in default_contracts().items()
             ],
         )
         con.execute("commit")
-    return as_of_date
+    return plan
+
+
+def finish(settings: Settings, plan: BuildPlan) -> None:
+    """Take note that everything was built as planned, so that the next build may look at changed deliveries only."""
+    with connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
+        remember_build(con, plan)
 
 
 def sum_columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_selection_for_context
 
-from orchestration import dbt_runner, dbt_tests, quality, warehouse
+from orchestration import dbt_runner, dbt_tests, quality, releases, warehouse
 from orchestration.column_lineage import Lineage, cached_lineage
 from orchestration.contracts import absent_tables
 from orchestration.dbt_runner import NodeResult
@@ -127,14 +127,15 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
     """Build the selected models in one dbt call of this process, then run their tests."""
     if FULL_REFRESH in context.run.tags:
         warehouse.reset(settings)
-    as_of_date = warehouse.prepare(settings, contracts)
+    # rows of touched keys can be replaced only where everything is: what is selected alone is built from nothing
+    plan = warehouse.prepare(settings, contracts, code=releases.code_version(), whole=context.is_subset)
     quality.write_data_docs(settings)
-    context.log.info("building the mart as of %s", as_of_date)
+    context.log.info("building the mart as of %s%s", plan.as_of_date, ", from nothing" if plan.is_whole else "")
     absent = absent_tables(contracts)
     if absent:
         context.log.info("tables this retailer does not have, their marts stay empty: %s", ", ".join(absent))
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
-    results = dbt_runner.build(settings, selection)
+    results = dbt_runner.build(settings, selection, whole=plan.is_whole)
     results += dbt_tests.run(settings, selected_tests(context, [r.unique_id for r in results]), results)
     built = warehouse.relations(settings)
     models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
@@ -143,3 +144,5 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
     sentence = failure_sentence(results)
     if sentence is not None:
         raise dg.Failure(description=sentence, allow_retries=False)
+    if not context.is_subset:
+        warehouse.finish(settings, plan)

@@ -57,20 +57,22 @@ def test_the_parameters_are_the_settings_and_the_last_delivered_day(
     world: tuple[Settings, dict[str, Contract]],
 ) -> None:
     settings, contracts = world
-    assert warehouse.prepare(settings, contracts) is None
+    assert warehouse.prepare(settings, contracts).as_of_date is None
     assert query(settings, "from control.run_parameters") == [(settings.first_day, "America/New_York", "USD")]
     for day in (NEXT_DAY, DAY):
         deliver(settings, "CODE,LABEL\nN,North\n", f"shops_{day}.csv")
     extract(settings, contracts["channels"], [NEXT_DAY])
     extract(settings, contracts["channels"], [DAY, date(2024, 3, 9)])
-    assert warehouse.prepare(settings, contracts) == NEXT_DAY
+    assert warehouse.prepare(settings, contracts).as_of_date == NEXT_DAY
     assert query(settings, "select as_of_date from control.run_parameters") == [(NEXT_DAY,)]
 
 
 def test_dbt_is_told_which_tables_the_retailer_has(world: tuple[Settings, dict[str, Contract]]) -> None:
     settings, contracts = world
     warehouse.prepare(settings, contracts)
-    assert query(settings, "from control.source_tables where is_present") == [("channels", True, "full", True)]
+    assert query(
+        settings, "select * exclude (is_changed, reads_older_deliveries) from control.source_tables where is_present"
+    ) == [("channels", True, "full", True)]
     assert query(settings, "select count(*) from control.source_tables") == [(13,)]
 
 

@@ -1,3 +1,7 @@
+{{ config(
+    pre_hook="{{ remember_last('identity', this, {'source_customer_id': dbt.type_string(), 'customer_id': dbt.type_string()}) }}"
+) }}
+
 with
 
 accounts as (

@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_customers', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 accounts as (
@@ -29,6 +36,7 @@ profiles as (
 
     from identity
     left join accounts on identity.source_customer_id = accounts.customer_id
+    {{ semi_join_touched('int_touched_customers', 'identity', ['customer_id']) }}
 
 ),
 

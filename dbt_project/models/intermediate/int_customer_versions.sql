@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_customers', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 run as (
@@ -12,7 +19,8 @@ profiles as (
         customer_id,
         profile_from
 
-    from {{ ref('int_customer_profiles') }}
+    from {{ ref('int_customer_profiles') }} as profiles
+    {{ semi_join_touched('int_touched_customers', 'profiles', ['customer_id']) }}
 
 ),
 
@@ -28,6 +36,7 @@ decisions as (
     from {{ ref('stg_crm__consents') }} as consents
     inner join {{ ref('int_customer_identity') }} as identity
         on consents.customer_id = identity.source_customer_id
+    {{ semi_join_touched('int_touched_customers', 'identity', ['customer_id']) }}
     cross join run
 
 ),

@@ -1,3 +1,9 @@
+{{ config(
+    pre_hook="{{ remember_last('rates', this, {
+        'currency': dbt.type_string(), 'applied_date': 'date', 'fx_rate': 'decimal(18, 8)'
+    }) }}"
+) }}
+
 with
 
 run as (

@@ -1,8 +1,21 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    pre_hook="{{ remember_last(
+        'buyers', this, {'customer_id': dbt.type_string()}, 'intermediate.int_touched_orders', ['order_id']
+    ) }}",
+    meta={'touched_by': [{'table': 'intermediate.int_touched_orders', 'columns': ['order_id']}]}
+) }}
+
 with
 
 orders as (
 
-    select * from {{ ref('stg_shop__orders') }}
+    select orders.*
+
+    from {{ ref('stg_shop__orders') }} as orders
+    {{ semi_join_touched('int_touched_orders', 'orders', ['order_id']) }}
 
 ),
 
@@ -13,18 +26,20 @@ lines as (
         order_id,
         quantity
 
-    from {{ ref('stg_shop__order_lines') }}
+    from {{ ref('stg_shop__order_lines') }} as lines
+    {{ semi_join_touched('int_touched_orders', 'lines', ['order_id']) }}
 
 ),
 
 returned as (
 
     select
-        order_line_id,
-        sum(returned_quantity) as returned_quantity
+        returned.order_line_id,
+        sum(returned.returned_quantity) as returned_quantity
 
-    from {{ ref('stg_shop__returns') }}
-    group by order_line_id
+    from {{ ref('stg_shop__returns') }} as returned
+    {{ semi_join_touched('lines', 'returned', ['order_line_id']) }}
+    group by returned.order_line_id
 
 ),
 

@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_messages', 'columns': ['message_id']}]}
+) }}
+
 with
 
 run as (
@@ -30,6 +37,7 @@ messages as (
         on messages.campaign_id = campaigns.campaign_id
     left join {{ ref('reaction_windows') }} as windows
         on coalesce(campaigns.medium, 'unknown') = windows.medium
+    {{ semi_join_touched('int_touched_messages', 'messages', ['message_id']) }}
     cross join run
 
 ),
@@ -48,7 +56,8 @@ reactions as (
         min(case when is_machine then 1 else 0 end) filter (where reaction_type = 'opened') = 1 as is_machine_open,
         min({{ record(['reacted_at', 'reaction_id', 'order_id']) }}) filter (where reaction_type = 'converted') as conversion
 
-    from {{ ref('fct_campaign_reactions') }}
+    from {{ ref('fct_campaign_reactions') }} as reactions
+    {{ semi_join_touched('int_touched_messages', 'reactions', ['message_id']) }}
     group by message_id
 
 ),

@@ -1,8 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_messages', 'columns': ['message_id']}]}
+) }}
+
 with
 
 reactions as (
 
-    select * from {{ ref('stg_marketing__reactions') }}
+    select reactions.*
+
+    from {{ ref('stg_marketing__reactions') }} as reactions
+    {{ semi_join_touched('int_touched_messages', 'reactions', ['message_id']) }}
 
 ),
 
@@ -25,7 +35,8 @@ messages as (
         campaign_id,
         customer_id
 
-    from {{ ref('stg_marketing__messages') }}
+    from {{ ref('stg_marketing__messages') }} as messages
+    {{ semi_join_touched('int_touched_messages', 'messages', ['message_id']) }}
 
 ),
 

@@ -1,8 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 versions as (
 
-    select * from {{ ref('int_customer_versions') }}
+    select versions.*
+
+    from {{ ref('int_customer_versions') }} as versions
+    {{ semi_join_touched('int_touched_buyers', 'versions', ['customer_id']) }}
 
 ),
 
@@ -15,12 +25,13 @@ profiles as (
 acquisitions as (
 
     select
-        customer_id,
-        min(order_date) as acquired_on
+        orders.customer_id,
+        min(orders.order_date) as acquired_on
 
-    from {{ ref('int_orders_enriched') }}
-    where is_kept and customer_id is not null
-    group by customer_id
+    from {{ ref('int_orders_enriched') }} as orders
+    {{ semi_join_touched('int_touched_buyers', 'orders', ['customer_id']) }}
+    where orders.is_kept and orders.customer_id is not null
+    group by orders.customer_id
 
 ),
 

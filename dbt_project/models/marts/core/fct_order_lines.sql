@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_orders', 'columns': ['order_id']}]}
+) }}
+
 with
 
 lines as (
@@ -9,7 +16,8 @@ lines as (
             cast(quantity as decimal(38, 3)) * unit_price
         ) as source_gross_amount
 
-    from {{ ref('stg_shop__order_lines') }}
+    from {{ ref('stg_shop__order_lines') }} as lines
+    {{ semi_join_touched('int_touched_orders', 'lines', ['order_id']) }}
 
 ),
 
@@ -33,6 +41,7 @@ orders as (
             orders.customer_id = customers.customer_id
             and orders.order_date >= customers.valid_from
             and orders.order_date < customers.valid_to
+    {{ semi_join_touched('int_touched_orders', 'orders', ['order_id']) }}
 
 ),
 
@@ -56,7 +65,8 @@ returned as (
         sum(returned_quantity) as returned_quantity,
         sum(returned_amount) as returned_amount
 
-    from {{ ref('fct_returns') }}
+    from {{ ref('fct_returns') }} as returned
+    {{ semi_join_touched('int_touched_orders', 'returned', ['order_id']) }}
     group by order_line_id
 
 ),

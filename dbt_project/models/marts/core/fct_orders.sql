@@ -1,15 +1,28 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [
+        {'table': 'intermediate.int_touched_orders', 'columns': ['order_id']},
+        {'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}
+    ]}
+) }}
+
 with
 
 orders as (
 
-    select * from {{ ref('int_orders_enriched') }}
+    select *
+
+    from {{ ref('int_orders_enriched') }}
+    {{ where_touched({'order_id': 'int_touched_orders', 'customer_id': 'int_touched_buyers'}) }}
 
 ),
 
 line_totals as (
 
     select
-        order_id,
+        lines.order_id,
         sum(quantity) as quantity,
         sum(returned_quantity) as returned_quantity,
         sum(gross_amount) as gross_amount,
@@ -20,8 +33,9 @@ line_totals as (
         sum(cost_amount) as cost_amount,
         sum(margin_amount) as margin_amount
 
-    from {{ ref('fct_order_lines') }}
-    group by order_id
+    from {{ ref('fct_order_lines') }} as lines
+    {{ semi_join_touched('orders', 'lines', ['order_id']) }}
+    group by lines.order_id
 
 ),
 

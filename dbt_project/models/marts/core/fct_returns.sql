@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_orders', 'columns': ['order_id']}]}
+) }}
+
 with
 
 returned as (
@@ -13,7 +20,8 @@ lines as (
         order_id,
         tax_rate
 
-    from {{ ref('stg_shop__order_lines') }}
+    from {{ ref('stg_shop__order_lines') }} as lines
+    {{ semi_join_touched('int_touched_orders', 'lines', ['order_id']) }}
 
 ),
 

@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched',
+    on_schema_change='fail',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_visitors', 'columns': ['visitor_id']}]}
+) }}
+
 with
 
 events as (
@@ -6,7 +13,8 @@ events as (
         *,
         {{ half_hour_number('event_at') }} as half_hour
 
-    from {{ ref('stg_web__events') }}
+    from {{ ref('stg_web__events') }} as events
+    {{ semi_join_touched('int_touched_visitors', 'events', ['visitor_id']) }}
 
 ),
 

@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('consents', ['customer_id', 'consent_type', 'recorded_at']) }}",
+    meta={'touched_by': [{'table': 'control.touched_consents', 'columns': ['customer_id', 'consent_type', 'recorded_at']}]}
+) }}
+
 with
 
 current_rows as (
@@ -15,7 +20,8 @@ final as (
 
         is_granted,
 
-        recorded_at
+        recorded_at,
+        _delivery_date as delivery_date
 
     from current_rows
 

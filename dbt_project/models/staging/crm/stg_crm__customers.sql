@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('customers', ['customer_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_customers', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 versions as (

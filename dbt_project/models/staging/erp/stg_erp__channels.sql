@@ -1,8 +1,13 @@
+{{ config(
+    pre_hook="{{ remember_touched('channels', ['channel_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_channels', 'columns': ['channel_id']}]}
+) }}
+
 with
 
 last_rows as (
 
-    {{ current_rows('channels', key=['channel_id'], keep_removed=true) | indent(4) }}
+    {{ current_rows('channels', key=['channel_id'], columns=['channel_name', 'channel_type', 'is_direct']) | indent(4) }}
 
 ),
 
@@ -15,7 +20,8 @@ final as (
         channel_type,
 
         is_direct,
-        is_listed
+        is_listed,
+        _delivery_date as delivery_date
 
     from last_rows
 

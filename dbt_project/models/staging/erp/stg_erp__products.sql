@@ -1,3 +1,13 @@
+{{ config(
+    pre_hook=[
+        "{{ remember_touched('products', ['product_id']) }}",
+        "{{ remember_last('products', this, {
+            'product_id': dbt.type_string(), 'unit_cost': 'decimal(18, 4)', 'delivery_date': 'date'
+        }) }}"
+    ],
+    meta={'touched_by': [{'table': 'control.touched_products', 'columns': ['product_id']}]}
+) }}
+
 with
 
 versions as (

@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('exchange_rates', ['currency', 'rate_date']) }}",
+    meta={'touched_by': [{'table': 'control.touched_exchange_rates', 'columns': ['currency', 'rate_date']}]}
+) }}
+
 with
 
 current_rows as (
@@ -13,7 +18,8 @@ final as (
 
         rate,
 
-        rate_date
+        rate_date,
+        _delivery_date as delivery_date
 
     from current_rows
 

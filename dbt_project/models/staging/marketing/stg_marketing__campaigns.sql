@@ -1,8 +1,23 @@
+{{ config(
+    pre_hook=[
+        "{{ remember_touched('campaigns', ['campaign_id']) }}",
+        "{{ remember_last('campaigns', this, {'campaign_id': dbt.type_string(), 'medium': dbt.type_string()}) }}"
+    ],
+    meta={'touched_by': [{'table': 'control.touched_campaigns', 'columns': ['campaign_id']}]}
+) }}
+
 with
 
 last_rows as (
 
-    {{ current_rows('campaigns', key=['campaign_id'], keep_removed=true) | indent(4) }}
+    {{ current_rows('campaigns', key=['campaign_id'], columns=[
+        'campaign_name',
+        'medium',
+        'objective',
+        'has_control_group',
+        'started_on',
+        'ended_on'
+    ]) | indent(4) }}
 
 ),
 
@@ -19,7 +34,8 @@ final as (
         is_listed,
 
         started_on,
-        ended_on
+        ended_on,
+        _delivery_date as delivery_date
 
     from last_rows
 

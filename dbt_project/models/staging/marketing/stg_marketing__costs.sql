@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('campaign_costs', ['campaign_id', 'cost_date']) }}",
+    meta={'touched_by': [{'table': 'control.touched_campaign_costs', 'columns': ['campaign_id', 'cost_date']}]}
+) }}
+
 with
 
 current_rows as (
@@ -15,7 +20,8 @@ final as (
 
         cost_amount,
 
-        cost_date
+        cost_date,
+        _delivery_date as delivery_date
 
     from current_rows
 

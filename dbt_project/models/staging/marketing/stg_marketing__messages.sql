@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('campaign_messages', ['message_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_campaign_messages', 'columns': ['message_id']}]}
+) }}
+
 with
 
 current_rows as (
@@ -15,7 +20,8 @@ final as (
 
         coalesce(is_control, false) as is_control,
 
-        sent_at
+        sent_at,
+        _delivery_date as delivery_date
 
     from current_rows
 

@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('campaign_reactions', ['reaction_id'], carry=['message_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_campaign_reactions', 'columns': ['reaction_id']}]}
+) }}
+
 with
 
 current_rows as (
@@ -16,7 +21,8 @@ final as (
         reaction_type,
         user_agent,
 
-        reacted_at
+        reacted_at,
+        _delivery_date as delivery_date
 
     from current_rows
 

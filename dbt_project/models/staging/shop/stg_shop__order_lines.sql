@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('order_lines', ['order_line_id'], carry=['order_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_order_lines', 'columns': ['order_line_id']}]}
+) }}
+
 with
 
 current_rows as (
@@ -17,7 +22,8 @@ final as (
         unit_price,
         gross_amount as line_amount,
         discount_amount,
-        coalesce(tax_rate, 0) as tax_rate
+        coalesce(tax_rate, 0) as tax_rate,
+        _delivery_date as delivery_date
 
     from current_rows
 

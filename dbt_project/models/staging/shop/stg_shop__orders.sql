@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('orders', ['order_id'], day_columns=['delivery_date', 'first_cancelled_delivery_date']) }}",
+    meta={'touched_by': [{'table': 'control.touched_orders', 'columns': ['order_id']}]}
+) }}
+
 with
 
 current_rows as (
@@ -6,16 +11,42 @@ current_rows as (
 
 ),
 
+cancelled_rows as (
+
+    select
+        order_id,
+        _delivery_date as cancelled_delivery_date
+
+    from {{ deliveries('orders', key=['order_id']) | indent(4) }} as delivered
+    where status = 'cancelled'
+
+    {% if touched_only() %}
+        union all
+
+        select
+            order_id,
+            first_cancelled_delivery_date as cancelled_delivery_date
+
+        from {{ this }} as last_rows
+        {{ semi_join_touched('control.touched_orders', 'last_rows', ['order_id']) }}
+        where
+            first_cancelled_delivery_date is not null
+            and not exists (
+                select 1 from {{ source('control', 'source_tables') }}
+                where table_name = 'orders' and reads_older_deliveries
+            )
+    {% endif %}
+
+),
+
 cancellations as (
 
     select
         order_id,
-        min(_delivery_date) as first_cancelled_delivery_date
+        min(cancelled_delivery_date) as first_cancelled_delivery_date
 
-    from {{ source('raw', 'orders') }}
-    where
-        status = 'cancelled'
-        and _delivery_date <= (select max(as_of_date) from {{ source('control', 'run_parameters') }})
+    from cancelled_rows
+    where cancelled_delivery_date <= (select max(as_of_date) from {{ source('control', 'run_parameters') }})
     group by order_id
 
 ),
@@ -50,7 +81,9 @@ final as (
                     {{ business_date('current_rows.cancelled_at', 'run.business_timezone') }},
                     cancellations.first_cancelled_delivery_date
                 )
-        end as cancelled_date
+        end as cancelled_date,
+        cancellations.first_cancelled_delivery_date,
+        current_rows._delivery_date as delivery_date
 
     from current_rows
     cross join run

@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('returns', ['return_id'], carry=['order_line_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_returns', 'columns': ['return_id']}]}
+) }}
+
 with
 
 current_rows as (
@@ -22,7 +27,8 @@ final as (
         amount as refund_amount,
 
         returned_at,
-        {{ business_date('returned_at', 'run.business_timezone') }} as return_date
+        {{ business_date('returned_at', 'run.business_timezone') }} as return_date,
+        _delivery_date as delivery_date
 
     from current_rows
     cross join run

@@ -1,3 +1,8 @@
+{{ config(
+    pre_hook="{{ remember_touched('web_events', ['event_id'], carry=['visitor_id']) }}",
+    meta={'touched_by': [{'table': 'control.touched_web_events', 'columns': ['event_id']}]}
+) }}
+
 with
 
 current_rows as (
@@ -24,7 +29,8 @@ final as (
         device,
         user_agent,
 
-        event_at
+        event_at,
+        _delivery_date as delivery_date
 
     from current_rows
 

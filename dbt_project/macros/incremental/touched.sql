@@ -1,0 +1,137 @@
+{#-
+    Incremental builds. A night looks at the deliveries that are new or changed since the last finished build, works out
+    which keys they touch, and replaces exactly the rows of those keys: delete, then insert, in every table where history is
+    large. What decides is `control.build_plan`, written before dbt starts; a build that follows a failed one, other code, other
+    settings or `--full-refresh` is whole, and then these macros leave the models' SQL as if they were not there.
+
+    The keys are found before the tables that they are found in change, and are kept as tables in schema `control`
+    (`touched_<source table>`, `last_<what>`) and as the models `int_touched_*`; in a whole build all of them are empty.
+-#}
+
+
+{#- Whether this build replaces the rows of touched keys only. -#}
+{% macro touched_only() -%}
+    {%- if not execute or should_full_refresh() -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {{ return(not run_query('select is_whole from control.build_plan').rows[0][0]) }}
+{%- endmacro %}
+
+
+{#- Where touched keys are: a model `int_touched_*`, or a table or CTE of that name. A whole build does not depend on them. -#}
+{% macro touched_relation(name) -%}
+    {{- ref(name) if name.startswith('int_') else name -}}
+{%- endmacro %}
+
+
+{#- Join that keeps the rows of `alias` whose `columns` are among the touched keys; nothing in a whole build. -#}
+{% macro semi_join_touched(name, alias, columns) -%}
+    {%- if not execute or touched_only() -%}
+    semi join {{ touched_relation(name) }} as touched
+        on
+            {% for column in columns -%}
+            {% if not loop.first %}and {% endif %}{{ alias }}.{{ column }} = touched.{{ column }}
+            {% endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Filter that keeps the rows of which some column is among its touched keys (column -> where they are). -#}
+{% macro where_touched(touched_keys) -%}
+    {%- if not execute or touched_only() -%}
+    where
+        {% for column, name in touched_keys.items() -%}
+        {% if not loop.first %}or {% endif %}{{ column }} in (select {{ column }} from {{ touched_relation(name) }})
+        {% endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    Pre-hook of a staging model: the keys whose current row may be another one after this build, with the
+    columns in `carry` as they were and as they are. They are the keys in a delivery that is new, changed or gone: those that it
+    has now, and those whose row is of that delivery's day (in one of `day_columns`). A table that is delivered whole
+    touches every key.
+-#}
+{% macro remember_touched(table, key, carry=[], day_columns=['delivery_date']) -%}
+create or replace table control.touched_{{ table }} as
+select {{ (key + carry) | join(', ') }} from raw_changed.{{ table }}
+    {%- if touched_only() %}
+union
+select {{ (key + carry) | join(', ') }}
+from {{ this }}
+where
+        {%- for column in day_columns %}
+    {{ column }} in (select delivery_date from control.changed_deliveries where table_name = '{{ table }}')
+    or
+        {%- endfor %}
+    exists (select 1 from control.source_tables where table_name = '{{ table }}' and delivery_mode = 'full' and is_changed)
+    {%- else %}
+where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    Pre-hook: keep columns (name -> type) of a relation as they are before this build changes it; with `keys`, those of the rows
+    only whose `key_columns` are among these touched keys.
+-#}
+{% macro remember_last(name, relation, columns, keys=none, key_columns=none) -%}
+create or replace table control.last_{{ name }} as
+    {%- if touched_only() %}
+select distinct {{ columns.keys() | join(', ') }} from {{ relation }} as last_rows
+        {%- if keys is not none %} {{ semi_join_touched(keys, 'last_rows', key_columns) }}{% endif %}
+    {%- else %}
+select
+        {%- for column, type in columns.items() %}
+    cast(null as {{ type }}) as {{ column }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Rows that are in one of two relations only, as a subquery; none in a whole build. -#}
+{% macro differing_rows(before, after, columns) -%}
+(
+    (
+        select {{ columns | join(', ') }}
+        from {{ before }}
+        except
+        select {{ columns | join(', ') }}
+        from {{ after }}
+    )
+    union all
+    (
+        select {{ columns | join(', ') }}
+        from {{ after }}
+        where exists (select 1 from {{ source('control', 'build_plan') }} where not is_whole)
+        except
+        select {{ columns | join(', ') }}
+        from {{ before }}
+    )
+)
+{%- endmacro %}
+
+
+{#-
+    Strategy `touched` of incremental models: the rows of the touched keys go, the recomputed ones come.
+    `meta.touched_by` lists the tables of keys, each with the columns that name the rows.
+-#}
+{% macro get_incremental_touched_sql(arguments) -%}
+    {%- set target = arguments['target_relation'] -%}
+    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- if touched_only() -%}
+        {%- for keys in config.get('meta')['touched_by'] %}
+    delete from {{ target }} as replaced
+    using {{ keys['table'] }} as touched
+    where
+            {%- for column in keys['columns'] %}
+        {% if not loop.first %}and {% endif %}replaced.{{ column }} = touched.{{ column }}
+            {%- endfor %};
+        {%- endfor %}
+    {%- else %}
+    delete from {{ target }};
+    {%- endif %}
+    insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ arguments['temp_relation'] }};
+{%- endmacro %}

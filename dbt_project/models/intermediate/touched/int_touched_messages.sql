@@ -1,0 +1,80 @@
+with
+
+messages as (
+
+    select
+        message_id,
+        campaign_id,
+        customer_id,
+        sent_at
+
+    from {{ ref('stg_marketing__messages') }}
+
+),
+
+campaigns as (
+
+    select *
+    from {{ differing_rows(
+        source('control', 'last_campaigns'), ref('stg_marketing__campaigns'), ['campaign_id', 'medium']
+    ) | indent(4) }} as differing
+
+),
+
+messages_of_campaigns as (
+
+    select messages.message_id
+
+    from messages
+    semi join campaigns on messages.campaign_id = campaigns.campaign_id
+
+),
+
+messages_of_accounts as (
+
+    select messages.message_id
+
+    from messages
+    semi join {{ ref('int_touched_identities') }} as identities on messages.customer_id = identities.source_customer_id
+
+),
+
+longest_window as (
+
+    select
+        max(windows.window_hours) as window_hours,
+        max({{ business_day_start(add_days('plan.last_as_of_date', 1), 'run.business_timezone') }}) as last_as_of_at
+
+    from {{ ref('reaction_windows') }} as windows
+    cross join {{ source('control', 'build_plan') }} as plan
+    cross join {{ source('control', 'run_parameters') }} as run
+    where not plan.is_whole
+
+),
+
+-- what was pending at the last build may be decided by now
+messages_of_open_windows as (
+
+    select messages.message_id
+
+    from messages
+    inner join longest_window
+        on longest_window.last_as_of_at < {{ add_minutes('messages.sent_at', '60 * longest_window.window_hours') }}
+
+),
+
+final as (
+
+    select message_id from {{ source('control', 'touched_campaign_messages') }}
+    union
+    select message_id from {{ source('control', 'touched_campaign_reactions') }}
+    union
+    select message_id from messages_of_campaigns
+    union
+    select message_id from messages_of_accounts
+    union
+    select message_id from messages_of_open_windows
+
+)
+
+select * from final

@@ -15,7 +15,10 @@ accounts as (
 
 identity as (
 
-    select * from {{ ref('int_customer_identity') }}
+    select identity.*
+
+    from {{ ref('int_customer_identity') }} as identity
+    {{ semi_join_touched('int_touched_customers', 'identity', ['customer_id']) }}
 
 ),
 
@@ -36,7 +39,6 @@ profiles as (
 
     from identity
     left join accounts on identity.source_customer_id = accounts.customer_id
-    {{ semi_join_touched('int_touched_customers', 'identity', ['customer_id']) }}
 
 ),
 

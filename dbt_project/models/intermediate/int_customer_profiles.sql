@@ -31,7 +31,7 @@ profiles as (
         accounts.country,
         -- the mart keeps the area and the year, not the code and the day
         upper(substring(trim(accounts.postal_code), 1, 2)) as postal_area,
-        cast(extract(year from accounts.birth_date) as integer) as birth_year,
+        cast(extract(year from birth_date) as integer) as birth_year,
         accounts.gender,
         accounts.is_member,
         accounts.member_since,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
 
-from orchestration.rules import Rule, Severity, allowed_values, column_rules
+from orchestration.rules import PAST_WEEKDAYS, DriftRule, Rule, Severity, allowed_values, column_rules, drift_rules
 from orchestration.servers import Server, ServerError, parse_server
 from orchestration.settings import DEFAULT_CONTRACTS_DIR
 
@@ -63,6 +63,7 @@ class Column:
     format: str | None = None
     required: bool = False
     key_position: int | None = None
+    watched: bool = True
     rules: tuple[Rule, ...] = ()
 
     @property
@@ -101,6 +102,7 @@ class Contract:
     where: str | None
     columns: tuple[Column, ...]
     row_rules: tuple[Rule, ...]
+    drift: tuple[DriftRule, ...]
     server: Server
 
     @cached_property
@@ -185,6 +187,7 @@ def _parse_column(prop: Any, file: Path, base: Column | None) -> Column:
         format=options.get("format"),
         required=required,
         key_position=base.key_position if base else (prop.primaryKeyPosition if prop.primaryKey else None),
+        watched=bool(custom.get("watched", True)),
         rules=column_rules(name, sql_type, required=required, options=options, allowed=allowed, severity=severity),
     )
 
@@ -200,6 +203,17 @@ def _row_rule(quality: Any, file: Path) -> Rule:
         sentence=str(quality.description or quality.implementation),
         severity="warning" if quality.severity == "warning" else "error",
     )
+
+
+def _drift(quality: Iterable[Any], file: Path) -> tuple[DriftRule, ...]:
+    declared = [(str(q.name), q.severity, q.implementation or {}) for q in quality if q.engine == PAST_WEEKDAYS]
+    for name, _, options in declared:
+        if not isinstance(options, Mapping):
+            raise ContractError(f"{file}: quality '{name}': implementation must be a mapping such as {{weeks: 8}}")
+    try:
+        return drift_rules(declared)
+    except ValueError as error:
+        raise ContractError(f"{file}: {error}") from error
 
 
 def _read(file: Path) -> Any:
@@ -284,7 +298,8 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         source=custom.get("from", "{source}"),
         where=custom.get("where"),
         columns=tuple(columns),
-        row_rules=tuple(_row_rule(q, file) for q in schema.quality or []),
+        row_rules=tuple(_row_rule(q, file) for q in schema.quality or [] if q.engine != PAST_WEEKDAYS),
+        drift=_drift(schema.quality or [], file),
         server=place,
     )
 

@@ -8,6 +8,7 @@ Only days in which something was wrong are written a second time, without the ba
 import re
 import shutil
 import uuid
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import profiling, quarantine, raw_zone
+from orchestration import drift, profiling, quarantine, raw_zone
 from orchestration.contracts import Contract, ContractError
 from orchestration.raw_zone import Partition
 from orchestration.rules import CONFLICT, MALFORMED, quote_name, quote_text
@@ -37,26 +38,33 @@ class _Window:
     headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     types: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prints: dict[date, str] = field(default_factory=dict)
+    known: Mapping[date, Partition] = field(default_factory=dict)
+    accept_drift: bool = False
 
     def readable(self) -> list[DeliveredFile]:
         return [f for day, found in self.files.items() if day not in self.failures for f in found]
 
 
 def extract(
-    settings: Settings, contract: Contract, days: Sequence[date], *, accept_missing: bool = False
+    settings: Settings,
+    contract: Contract,
+    days: Sequence[date],
+    *,
+    accept_missing: bool = False,
+    accept_drift: bool = False,
 ) -> dict[date, Partition]:
     """Load the deliveries of ``days`` into the raw zone, all at once, and return the partitions.
 
     A day that cannot be accepted (missing, unreadable, too many bad rows) carries its ``failure`` and leaves
     the last good delivery of that day in place. A day whose files are gone from the landing folder keeps the last
     good delivery too, and is no longer failed; with ``accept_missing``, a required delivery that is not there is taken
-    for an empty one. Raises ContractError where the contract itself does not fit the source, SourceError where a server
-    cannot be reached or refuses us.
+    for an empty one, with ``accept_drift`` one that is not as usual is taken as it is. Raises ContractError where the
+    contract itself does not fit the source, SourceError where a server cannot be reached or refuses us.
     """
     known = raw_zone.partitions(settings, contract.table)
     delivered = deliveries.discover(settings, contract, days)
     results: dict[date, Partition] = {}
-    window = _Window(contract, {})
+    window = _Window(contract, {}, known=known, accept_drift=accept_drift)
     for day in days:
         if delivered.get(day):
             window.files[day] = delivered[day]
@@ -144,10 +152,12 @@ def _load_with(
     partitions = {
         day: Partition(day, failure=reason, fingerprint=window.prints[day]) for day, reason in window.failures.items()
     }
-    for day in (d for d in window.files if d not in window.failures):
-        partitions[day] = _account(
+    past = ChainMap(partitions, dict(window.known))
+    for day in sorted(d for d in window.files if d not in window.failures):
+        partition = _account(
             window, day, profile.get(day), outcome.get(day), rejected.get(day, 0), elsewhere.get(day, 0)
         )
+        partitions[day] = drift.hold(contract, partition, past, accept=window.accept_drift)
         if not partitions[day].loaded:
             shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
     held = profiling.sums(con, contract, staged)

@@ -33,26 +33,27 @@ def staged_relation(staged: Path) -> str:
     return f"read_parquet({quote_text(staged / '*' / '*.parquet')}, hive_partitioning=false)"
 
 
-def _measures(column: Column) -> dict[str, str]:
+def measures(column: Column) -> dict[str, str]:
     """Name -> aggregate SQL of what is measured of a column."""
     name = quote_name(column.name)
-    measures = {"nulls": f"count(*) - count({name})"}
+    measured = {"nulls": f"count(*) - count({name})"}
     if column.classification in _PRIVATE:
-        return measures
+        return measured
     if column.logical_type in ("number", "integer"):
-        measures |= {
+        measured |= {
             "minimum": f"cast(min({name}) as double)",
-            "median": f"cast(approx_quantile({name}, 0.5) as double)",
+            # of a decimal, approx_quantile gives a whole number
+            "median": f"approx_quantile(cast({name} as double), 0.5)",
             "maximum": f"cast(max({name}) as double)",
         }
     if column.logical_type in ("date", "timestamp"):
-        measures |= {"minimum": f"cast(min({name}) as varchar)", "maximum": f"cast(max({name}) as varchar)"}
+        measured |= {"minimum": f"cast(min({name}) as varchar)", "maximum": f"cast(max({name}) as varchar)"}
     allowed = [rule.violation for rule in column.rules if rule.name == f"{column.name}_allowed"]
     if allowed or column.logical_type == "boolean":
         # a value that is not allowed may be anything, a shifted column's address too: it is counted, not shown
         category = f"case when {allowed[0]} then 'not allowed' else {name} end" if allowed else name
-        measures["categories"] = f"cast(to_json(histogram(cast({category} as varchar))) as varchar)"
-    return measures
+        measured["categories"] = f"cast(to_json(histogram(cast({category} as varchar))) as varchar)"
+    return measured
 
 
 def profile(
@@ -65,7 +66,7 @@ def profile(
         return {}
     rules = [*(rule.name for rule in contract.rules), MALFORMED]
     counts = [f"count(*) filter (where _violations & {1 << i} <> 0)" for i in range(len(rules))]
-    measured = [(c.name, label, sql) for c in contract.columns if c.captured for label, sql in _measures(c).items()]
+    measured = [(c.name, label, sql) for c in contract.columns if c.captured for label, sql in measures(c).items()]
     # rows that no rule touches are the usual case: the ~50 filters are evaluated on the others only
     totals = con.execute(
         f"select _delivery_date, count(*), {', '.join(sql for _, _, sql in measured)} "

@@ -14,7 +14,7 @@ from datetime import date
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orchestration.contracts import Contract
 from orchestration.rules import quote_name, quote_text
@@ -32,6 +32,7 @@ class Partition:
     ``failure``; all its readable rows are refused, and ``data`` then names the files of the last good delivery of the
     day, if there was one: ``last_good`` is the account of that one, which holds again when the bad one is withdrawn.
 
+    ``drift`` says that the delivery is not as usual, and that it was refused for it or accepted by somebody.
     ``held`` is what was counted in the files of ``data``: by currency ('' where the table has none) the ``rows``
     and the exact sum of each number, as text.
     """
@@ -49,6 +50,7 @@ class Partition:
     fingerprint: str = ""
     contract_version: str = ""
     failure: str | None = None
+    drift: Literal["", "accepted", "refused"] = ""
     data: tuple[str, ...] = ()
     quarantine: tuple[str, ...] = ()
     held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -68,6 +70,11 @@ class Partition:
     def good(self) -> "Partition | None":
         """The delivery whose rows are in the raw zone: the latest one, or the last good one before it."""
         return self if self.loaded else self.last_good
+
+    @property
+    def rows_own(self) -> int:
+        """Rows delivered of this table, good and bad, those delivered twice once."""
+        return self.rows_read - self.rows_elsewhere - self.rows_duplicate
 
     @property
     def rows_unaccounted(self) -> int:

@@ -1,6 +1,7 @@
 """Rules of one row: from what a contract declares of a column to SQL that is true where it is broken."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,34 @@ class Rule:
     sentence: str
     severity: Severity = "error"
     column: str | None = None
+
+
+@dataclass(frozen=True)
+class DriftRule:
+    """How far one figure of a delivery may be from the same weekday of past weeks; an error refuses the delivery.
+
+    ``tolerance``: by which share rows may fall short, the share of empty values rise, rows move between categories; for
+    the median a factor. ``growth``: the factor by which rows may exceed what is usual. The references are the accepted
+    deliveries among the last ``weeks``; fewer than ``minimum_weeks`` of them judge nothing.
+    """
+
+    name: str
+    tolerance: float
+    severity: Severity = "warning"
+    weeks: int = 8
+    minimum_weeks: int = 4
+    growth: float = 3.0
+
+
+#: What is watched of every table, unless its contract says otherwise.
+DRIFT_RULES = (
+    DriftRule("volume", 0.3),
+    DriftRule("null_share", 0.1),
+    DriftRule("category_share", 0.2),
+    DriftRule("median", 5.0),
+)
+#: ``engine`` of the entries of a contract's ``quality`` that declare a DriftRule.
+PAST_WEEKDAYS = "pastWeekdays"
 
 
 def quote_name(name: str) -> str:
@@ -96,3 +125,37 @@ def column_rules(
 def allowed_values(rule: Rule) -> list[str]:
     """The values that an ``_allowed`` rule accepts."""
     return [v.replace("''", "'") for v in re.findall(r"'((?:[^']|'')*)'", rule.violation)]
+
+
+def drift_rules(declared: Iterable[tuple[str, str | None, Mapping[str, Any]]]) -> tuple[DriftRule, ...]:
+    """The drift rules of a contract: the defaults with what is ``declared`` as (name, severity, options) in their place.
+
+    Raises ValueError with a sentence for a declaration that means nothing.
+    """
+    rules = {rule.name: rule for rule in DRIFT_RULES}
+    for name, severity, options in declared:
+        if name not in rules:
+            raise ValueError(f"quality '{name}' of engine {PAST_WEEKDAYS} must be one of {', '.join(rules)}")
+        if severity == "ignored":
+            del rules[name]
+            continue
+        if severity not in (None, "warning", "error"):
+            raise ValueError(f"quality '{name}' has severity '{severity}'; use warning, error or ignored")
+        unknown = set(options) - {"tolerance", "weeks", "minimumWeeks", *(["growth"] if name == "volume" else [])}
+        if unknown:
+            raise ValueError(f"quality '{name}' has unknown options {', '.join(sorted(unknown))}")
+        default = rules[name]
+        weeks = int(options.get("weeks", default.weeks))
+        minimum = int(options.get("minimumWeeks", min(default.minimum_weeks, weeks)))
+        tolerance = float(options.get("tolerance", default.tolerance))
+        growth = float(options.get("growth", default.growth))
+        if not (tolerance > 1 if name == "median" else 0 < tolerance < 1):
+            limits = "a factor above 1" if name == "median" else "a share between 0 and 1"
+            raise ValueError(f"quality '{name}' has tolerance {tolerance:g}; it is {limits}")
+        if growth <= 1:
+            raise ValueError(f"quality '{name}' has growth {growth:g}; it is a factor above 1")
+        if not 1 <= minimum <= weeks <= 52:
+            raise ValueError(f"quality '{name}' needs 1 <= minimumWeeks <= weeks <= 52")
+        level: Severity = "error" if severity == "error" else "warning"
+        rules[name] = DriftRule(name, tolerance, level, weeks, minimum, growth)
+    return tuple(rules.values())

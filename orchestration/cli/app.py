@@ -60,6 +60,9 @@ def run(
     accept_missing: Annotated[
         bool, typer.Option("--accept-missing", help="A required delivery that is not there was to be empty.")
     ] = False,
+    accept_drift: Annotated[
+        bool, typer.Option("--accept-drift", help="Deliveries unlike those of past weeks are right as they are.")
+    ] = False,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Load all delivered days again and build from nothing.")
     ] = False,
@@ -80,6 +83,7 @@ def run(
             _date(day),
             full_refresh=full_refresh,
             accept_missing=accept_missing,
+            accept_drift=accept_drift,
         )
     except (ContractError, ValueError) as error:
         raise _fail(str(error)) from error

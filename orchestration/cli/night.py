@@ -25,6 +25,7 @@ class Window:
     last: date
     full_refresh: bool = False
     accept_missing: bool = False
+    accept_drift: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def choose_window(
     *,
     full_refresh: bool = False,
     accept_missing: bool = False,
+    accept_drift: bool = False,
 ) -> Window | None:
     """The days to run; None where every delivery is loaded and published. Raises ValueError for days that cannot be."""
     if day is not None and (first is not None or last is not None):
@@ -72,7 +74,7 @@ def choose_window(
         raise ValueError(
             f"cannot run {first} to {last}: days begin on {settings.first_day} (FIDELIS_FIRST_DAY) and end yesterday, {through}"
         )
-    return Window(first, last, full_refresh, accept_missing)
+    return Window(first, last, full_refresh, accept_missing, accept_drift)
 
 
 def unpublished_day(settings: Settings, contracts: Mapping[str, Contract]) -> list[date]:
@@ -100,7 +102,7 @@ def run_night(settings: Settings, window: Window, console: "Console") -> Outcome
         from orchestration.definitions import defs
         from orchestration.defs.automation import RANGE_END, RANGE_START
         from orchestration.defs.dbt import FULL_REFRESH
-        from orchestration.defs.extract import ACCEPT_MISSING
+        from orchestration.defs.extract import ACCEPT_DRIFT, ACCEPT_MISSING
 
         job = defs().resolve_job_def("nightly")
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
@@ -112,6 +114,8 @@ def run_night(settings: Settings, window: Window, console: "Console") -> Outcome
         tags[FULL_REFRESH] = "true"
     if window.accept_missing:
         tags[ACCEPT_MISSING] = "true"
+    if window.accept_drift:
+        tags[ACCEPT_DRIFT] = "true"
     with progress:
         result = job.execute_in_process(
             instance=instance,

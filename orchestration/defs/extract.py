@@ -13,6 +13,8 @@ from orchestration.raw_zone import counts
 
 #: Tag of a run that takes a required delivery that is not there for an empty one.
 ACCEPT_MISSING = "fidelis/accept_missing"
+#: Tag of a run that takes deliveries that are not as usual as they are.
+ACCEPT_DRIFT = "fidelis/accept_drift"
 
 
 def landing_spec(contract: Contract) -> dg.AssetSpec:
@@ -74,8 +76,15 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         ],
     )
     def extracted(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
+        tags = context.run.tags
         partitions = list(
-            extract(settings, contract, days_of(context), accept_missing=ACCEPT_MISSING in context.run.tags).values()
+            extract(
+                settings,
+                contract,
+                days_of(context),
+                accept_missing=ACCEPT_MISSING in tags,
+                accept_drift=ACCEPT_DRIFT in tags,
+            ).values()
         )
         results = quality.validate(settings, contract, partitions)
         uncaptured = sorted({name for p in partitions for name in p.uncaptured})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from orchestration import raw_zone
+from orchestration import drift, raw_zone
 from orchestration.contracts import Contract
 from orchestration.quality.custom import NativeCheck
 from orchestration.quality.suites import CheckSpec, check_specs, native_checks, profile_frame
@@ -42,7 +42,10 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
 
     specs = check_specs(contract)
     stored = _stored_rows(settings, contract, [p.day for p in partitions])
-    frame = profile_frame(contract, partitions, {p.day: _misstored(p, *stored[p.day]) for p in partitions})
+    known = raw_zone.partitions(settings, contract.table) | {p.day: p for p in partitions}
+    verdicts = {p.day: drift.judge(contract, p, known) for p in partitions}
+    misstored = {p.day: _misstored(p, *stored[p.day]) for p in partitions}
+    frame = profile_frame(contract, partitions, misstored, verdicts)
     numbers: dict[str, Mapping[str, Any]] = {
         "unaccounted": counts(partitions),
         "misstored": {
@@ -50,12 +53,15 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
             "rows_in_index": sum(index for index, _ in stored.values()),
             "rows_on_disk": sum(disk or 0 for _, disk in stored.values()),
         },
+        **{f"usual_{r.name}": _drifts(r.name, verdicts) for r in contract.drift},
     }
     native = native_checks(contract)
     native_names = {c.name for c in native}
     # the sum of a column of counts costs a quarter of asking each of its values
     expectations = [
-        gxe.ExpectColumnSumToBeBetween(
+        gxe.ExpectColumnMaxToBeBetween(column=s.column, max_value=1, meta={"check": s.name, "rule": s.description})
+        if s.is_score
+        else gxe.ExpectColumnSumToBeBetween(
             column=s.column, min_value=0, max_value=0, meta={"check": s.name, "rule": s.description}
         )
         for s in specs
@@ -124,15 +130,22 @@ def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]
 
 
 def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any, numbers: Mapping[str, Any]) -> CheckResult:
-    failing = frame.loc[frame[spec.column] != 0, "day"].tolist()
+    failing = frame.loc[frame[spec.column] > (1 if spec.is_score else 0), "day"].tolist()
     figures: dict[str, Any] = {"days": len(frame), "days_failing": len(failing), **numbers}
     if spec.column == "undelivered":
         figures["reasons"] = "; ".join(frame.loc[frame["undelivered"] != 0, "reason"].head(3))
-    else:
+    elif not spec.is_score:
         figures["rows"] = int(result.result["observed_value"] or 0)
     if failing:
         figures["first_days_failing"] = ", ".join(failing[:_SHOWN_DAYS])
     return CheckResult(spec.name, bool(result.success), spec.blocking, spec.description, figures)
+
+
+def _drifts(rule: str, verdicts: Mapping[date, Sequence[drift.Verdict]]) -> dict[str, Any]:
+    """On how many days a drift rule was judged, and the last days on which it found drift."""
+    judged = [(day, v) for day, found in verdicts.items() for v in found if v.rule == rule]
+    drifted = [f"{day:%a} {day}: {v.sentence}" for day, v in judged if v.is_drift]
+    return {"days_judged": len(judged), **({"found": "; ".join(drifted[-_SHOWN_DAYS:])} if drifted else {})}
 
 
 def _stored_rows(settings: Settings, contract: Contract, days: Sequence[date]) -> dict[date, tuple[int, int | None]]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from orchestration import drift
 from orchestration.contracts import Contract
 from orchestration.quality.custom import NATIVE_CHECKS, NativeCheck
 from orchestration.raw_zone import Partition
-from orchestration.rules import CONFLICT, MALFORMED
+from orchestration.rules import CONFLICT, MALFORMED, DriftRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +27,13 @@ _READER_RULES = {
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One check of a table; ``column`` is the column of the profile frame whose sum must be 0."""
+    """One check of a table; ``column`` is the column of the profile frame whose sum must be 0, a score's maximum 1."""
 
     name: str
     description: str
     blocking: bool
     column: str
+    is_score: bool = False
 
 
 def check_specs(contract: Contract) -> list[CheckSpec]:
@@ -55,6 +57,10 @@ def check_specs(contract: Contract) -> list[CheckSpec]:
         if not _trivial(contract, rule.name)
     ]
     specs += [CheckSpec(name, sentence, False, name) for name, sentence in _READER_RULES.items()]
+    specs += [
+        CheckSpec(f"usual_{r.name}", _drift_sentence(r), r.severity == "error", f"usual_{r.name}", is_score=True)
+        for r in drift.applicable_rules(contract)
+    ]
     specs += [CheckSpec(c.name, c.description, c.blocking, c.name) for c in native_checks(contract)]
     return specs
 
@@ -69,6 +75,18 @@ def _tolerance(contract: Contract) -> str:
     return f"at most {contract.tolerated_share:.1%} of the rows, or {contract.tolerated_rows} rows, are bad"
 
 
+_DRIFT = {
+    "volume": "rows fall short by at most {0:.0%}, or exceed at most {1:g} times,",
+    "null_share": "the share of empty values of each column rises by at most {0:.0%} over",
+    "category_share": "at most {0:.0%} of the rows are of other categories than",
+    "median": "the median of each number is at most {0:g} times more or less than",
+}
+
+
+def _drift_sentence(rule: DriftRule) -> str:
+    return f"{_DRIFT[rule.name].format(rule.tolerance, rule.growth)} what is usual on this weekday ({rule.weeks} weeks)"
+
+
 def _trivial(contract: Contract, rule: str) -> bool:
     """A text is always a text: its type rule cannot be broken by a text file."""
     return contract.format != "parquet" and any(
@@ -76,10 +94,16 @@ def _trivial(contract: Contract, rule: str) -> bool:
     )
 
 
-def profile_frame(contract: Contract, partitions: Sequence[Partition], misstored: Mapping[date, int]) -> "pd.DataFrame":
+def profile_frame(
+    contract: Contract,
+    partitions: Sequence[Partition],
+    misstored: Mapping[date, int],
+    verdicts: Mapping[date, Sequence[drift.Verdict]],
+) -> "pd.DataFrame":
     """One row per delivery day, one column per check of the contract.
 
-    ``misstored``: by day, by how many rows the files differ from the index.
+    By day, ``misstored`` is by how many rows the files differ from the index, and ``verdicts`` are those on drift; the
+    score of what was not judged is 0.
     """
     import pandas as pd
 
@@ -91,6 +115,8 @@ def profile_frame(contract: Contract, partitions: Sequence[Partition], misstored
             "reason": p.failure,
             "unaccounted": p.rows_unaccounted,
             "misstored": misstored[p.day],
+            **{f"usual_{r.name}": 0.0 for r in contract.drift},
+            **{f"usual_{v.rule}": v.score for v in verdicts[p.day]},
             "intolerable": 0 if contract.tolerates(p.rows_read, p.rows_quarantined) else p.rows_quarantined,
         }
         names = [*(rule.name for rule in contract.rules), *_READER_RULES]

@@ -59,7 +59,7 @@ def test_two_currencies_need_a_rate_and_refunds_wait_for_their_lines(tmp_path: P
     folder = Path(shutil.copytree(shared("fivetran_shopify_klaviyo"), tmp_path / "landing"))
     shop = Retailer(tmp_path / "home", {**environment("shopify_klaviyo"), "FIDELIS_LANDING": str(folder)})
     refused = shop.fidelis("run", expect=1)
-    assert "fx_rate" in refused.stdout
+    assert "not_null_int_exchange_rates_applied_fx_rate" in refused.stderr
     assert not shop.datamart.exists()
     (folder / "exchange_rates.csv").write_text("currency,date,rate\nUSD,2025-01-01,0.80\n")
     shop.fidelis("run")

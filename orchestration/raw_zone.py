@@ -217,6 +217,17 @@ def loaded_days(settings: Settings, contracts: Mapping[str, Contract]) -> Iterat
         yield from (p.day for p in partitions(settings, table).values() if p.good and p.good.fingerprint)
 
 
+def refusals(settings: Settings, tables: Iterable[str], first: date, last: date) -> list[str]:
+    """Why deliveries of a window are refused, the first three of each table."""
+    sentences = []
+    for table in tables:
+        refused = [p.failure for p in partitions(settings, table).values() if p.failure and first <= p.day <= last]
+        sentences += refused[:3]
+        if len(refused) > 3:
+            sentences.append(f"{table}: {len(refused) - 3} more days like these")
+    return sentences
+
+
 def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
     """A fingerprint of all accepted rows: two equal ones give the same mart."""
     digest = sha256()

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from orchestration.settings import Settings, load_settings
+from orchestration.cli.quarantine import quarantine
+from orchestration.cli.terminal import console, errors, fail, settings_or_exit, show
+from orchestration.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,20 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A marketing datamart, built every night from files.",
 )
-console = Console()
-errors = Console(stderr=True)
-
-
-def _fail(message: str) -> typer.Exit:
-    errors.print(message, style="red", markup=False, highlight=False)
-    return typer.Exit(1)
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except ValueError as error:
-        raise _fail(f"A setting is wrong: {error}") from error
+app.add_typer(quarantine, name="quarantine")
 
 
 @app.command()
@@ -66,6 +54,7 @@ def run(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Load all delivered days again and build from nothing.")
     ] = False,
+    why: Annotated[str, typer.Option(help="For the ledger of runs: why days are loaded again.")] = "",
 ) -> None:
     """Load deliveries, build the mart, publish it: the nightly job, now.
 
@@ -74,7 +63,7 @@ def run(
     from orchestration.cli.night import Window, choose_window, run_night
     from orchestration.contracts import ContractError
 
-    settings = _settings()
+    settings = settings_or_exit()
     try:
         window = choose_window(
             settings,
@@ -84,9 +73,10 @@ def run(
             full_refresh=full_refresh,
             accept_missing=accept_missing,
             accept_drift=accept_drift,
+            why=why,
         )
     except (ContractError, ValueError) as error:
-        raise _fail(str(error)) from error
+        raise fail(str(error)) from error
     if window is None:
         console.print("Nothing to do: every delivery is loaded and published as it lies there.")
         return
@@ -95,7 +85,7 @@ def run(
     if not outcome.published:
         for sentence in outcome.failures:
             errors.print(f"- {sentence}", style="red", markup=False, highlight=False)
-        raise _fail("No release was published; the previous one, if any, is untouched.")
+        raise fail("No release was published; the previous one, if any, is untouched.")
     _show_release(settings, outcome.checks)
 
 
@@ -127,11 +117,12 @@ def _show_release(settings: Settings, checks: dict[str, int]) -> None:
 
 @app.command()
 def status() -> None:
-    """The latest release and its age, the last runs, the quarantine."""
-    from orchestration.cli.night import last_runs, quarantine_counts
+    """The latest release and its age, the last runs, the deliveries and their bad rows."""
+    from orchestration.bad_rows import BEFORE, LATEST
+    from orchestration.cli.night import deliveries_by_table
     from orchestration.releases import current
 
-    settings = _settings()
+    settings = settings_or_exit()
     release = current(settings)
     if release is None:
         console.print("No release yet: `fidelis run` makes the first.")
@@ -140,22 +131,48 @@ def status() -> None:
         console.print(
             f"Release {release.release_id} as of {release.as_of_date}, {_age(age.total_seconds())} old", highlight=False
         )
-    runs = Table("run", "state", "days", "began", title="Last runs", title_justify="left")
-    for row in last_runs(settings):
-        runs.add_row(*row)
-    console.print(runs)
-    held = Table(
-        "table",
-        "days failed",
-        "days of an older contract",
-        "rows in quarantine",
-        "most frequent rules",
-        title="Deliveries",
-        title_justify="left",
+    _show_runs(settings, 5)
+    show(
+        (
+            "table",
+            "days failed",
+            "days of an older contract",
+            "rows in quarantine",
+            f"bad rows, last {LATEST} days ({BEFORE} before)",
+            "rules broken",
+        ),
+        deliveries_by_table(settings),
+        "Deliveries",
     )
-    for deliveries in quarantine_counts(settings):
-        held.add_row(*deliveries)
-    console.print(held)
+
+
+@app.command()
+def runs(last: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20) -> None:
+    """The ledger of runs: who ran which days, why, and what came of it."""
+    _show_runs(settings_or_exit(), last)
+
+
+def _show_runs(settings: Settings, limit: int) -> None:
+    from orchestration import ledger
+
+    show(
+        ("began (UTC)", "who", "from", "why", "days", "tables", "took", "state", "result"),
+        (
+            (
+                f"{e.began:%Y-%m-%d %H:%M}",
+                e.who,
+                e.source,
+                "; ".join(filter(None, (e.why, e.options))),
+                e.days,
+                e.tables,
+                f"{(e.ended - e.began).total_seconds():.0f} s" if e.ended else "",
+                e.state,
+                e.result,
+            )
+            for e in reversed(ledger.read(settings)[-limit:])
+        ),
+        "Runs",
+    )
 
 
 def _age(seconds: float) -> str:
@@ -173,12 +190,12 @@ def list_all(
     """The kept releases, the newest first; or roll back to one of them."""
     from orchestration import releases
 
-    settings = _settings()
+    settings = settings_or_exit()
     if roll_back_to is not None:
         try:
             releases.roll_back(settings, roll_back_to)
         except ValueError as error:
-            raise _fail(str(error)) from error
+            raise fail(str(error)) from error
     shown = releases.current(settings)
     table = Table("", "release", "as of", "published", "rows", "checks passed")
     for release in releases.list_releases(settings):
@@ -203,24 +220,17 @@ def query(sql: Annotated[str, typer.Argument(help="One SQL statement over schema
     from orchestration.releases import current
     from orchestration.warehouse import connect_reader
 
-    release = current(_settings())
+    release = current(settings_or_exit())
     if release is None:
-        raise _fail("No release yet: `fidelis run` makes the first.")
+        raise fail("No release yet: `fidelis run` makes the first.")
     try:
         with connect_reader(release.datamart) as con:
             cursor = con.execute(sql)
             names = [column[0] for column in cursor.description or []]
             rows = cursor.fetchmany(1000)
     except duckdb.Error as error:
-        raise _fail(str(error)) from error
-    if not sys.stdout.isatty():
-        for values in [names, *rows]:
-            typer.echo("\t".join("" if v is None else str(v) for v in values))
-        return
-    table = Table(*names)
-    for values in rows:
-        table.add_row(*("" if v is None else str(v) for v in values))
-    console.print(table)
+        raise fail(str(error)) from error
+    show(names, rows)
 
 
 @app.command()
@@ -232,7 +242,7 @@ def dev(port: int = 3000, host: str = "127.0.0.1") -> None:
     from orchestration.dbt_runner import manifest_path
     from orchestration.settings import PROJECT_DIR
 
-    settings = _settings()
+    settings = settings_or_exit()
     open_instance(settings)
     manifest_path(settings)
     os.chdir(PROJECT_DIR)

@@ -13,13 +13,6 @@ from orchestration.settings import PROJECT_DIR, Settings
 if TYPE_CHECKING:
     import dagster as dg
 
-_PID_TAG = "fidelis/pid"
-
-
-def process_tags() -> dict[str, str]:
-    """Tags by which a run of this process is told from an orphan later."""
-    return {_PID_TAG: str(os.getpid())}
-
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":
     """The instance, migrated, with one writer at a time, and without runs that a crash left behind.
@@ -47,9 +40,11 @@ def _fail_orphans(instance: "dg.DagsterInstance") -> None:
     """Mark runs of the command line as failed whose process is gone; the daemon watches over its own."""
     import dagster as dg
 
+    from orchestration.defs.history import PID
+
     unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        pid = run.tags.get(_PID_TAG)
+        pid = run.tags.get(PID)
         if pid is not None and not _alive(int(pid)):
             instance.report_run_failed(run, "its process was killed; the next run takes up its work")
 

@@ -1,13 +1,12 @@
 """One night from the command line: which days, the same Dagster job as the schedule, what came of it."""
 
-import re
-from collections import Counter
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestration import raw_zone, releases
+from orchestration import bad_rows, ledger, raw_zone, releases
 from orchestration.contracts import Contract, load_contracts
 from orchestration.extraction import pending_days, stale_days
 from orchestration.settings import Settings
@@ -19,22 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """The delivery days of a run, both ends included."""
+    """The delivery days of a run, both ends included, and its tables (none named: all)."""
 
     first: date
     last: date
     full_refresh: bool = False
     accept_missing: bool = False
     accept_drift: bool = False
+    why: str = ""
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: published or not, its checks, and why it failed."""
+    """What came of a run: published or not, its checks, why it failed, and its result in the ledger."""
 
     published: bool
     checks: dict[str, int]
     failures: list[str]
+    result: str
 
 
 def yesterday(settings: Settings) -> date:
@@ -51,6 +53,7 @@ def choose_window(
     full_refresh: bool = False,
     accept_missing: bool = False,
     accept_drift: bool = False,
+    why: str = "",
 ) -> Window | None:
     """The days to run; None where every delivery is loaded and published. Raises ValueError for days that cannot be."""
     if day is not None and (first is not None or last is not None):
@@ -68,13 +71,29 @@ def choose_window(
         pending = pending_days(settings, contracts, through) or unpublished_day(settings, contracts)
         if not pending:
             return None
-        first, last = pending[0], pending[-1]
+        first, last, why = pending[0], pending[-1], why or "what was pending"
     first, last = first or settings.first_day, last or through
     if not settings.first_day <= first <= last <= through:
         raise ValueError(
             f"cannot run {first} to {last}: days begin on {settings.first_day} (FIDELIS_FIRST_DAY) and end yesterday, {through}"
         )
-    return Window(first, last, full_refresh, accept_missing, accept_drift)
+    return Window(first, last, full_refresh, accept_missing, accept_drift, why)
+
+
+def replay_window(settings: Settings, contract: Contract, day: date, why: str) -> Window:
+    """A day of one table to load again, with the other tables of which that day is pending: no half day is published.
+
+    Raises ValueError where there is nothing to load.
+    """
+    window = choose_window(settings, None, None, day)
+    assert window is not None
+    known = raw_zone.partitions(settings, contract.table).get(day)
+    if not discover(settings, contract, [day]).get(day) and (known is None or known.loaded):
+        raise ValueError(f"there is no delivery of {contract.table} for {day} to load again: {contract.server.place}")
+    others = load_contracts(settings.contracts)
+    pending = [t for t, other in others.items() if day in pending_days(settings, {t: other}, day)]
+    tables = tuple(dict.fromkeys((contract.table, *pending)))
+    return replace(window, why=why or f"replay of {contract.table}", tables=tables)
 
 
 def unpublished_day(settings: Settings, contracts: Mapping[str, Contract]) -> list[date]:
@@ -95,36 +114,46 @@ def run_night(settings: Settings, window: Window, console: "Console") -> Outcome
     import logging
     import uuid
 
-    from orchestration.cli.instance import open_instance, process_tags
+    from orchestration.cli.instance import open_instance
 
     with console.status("starting"):
         instance = open_instance(settings)
         from orchestration.definitions import defs
-        from orchestration.defs.automation import RANGE_END, RANGE_START
-        from orchestration.defs.dbt import FULL_REFRESH
-        from orchestration.defs.extract import ACCEPT_DRIFT, ACCEPT_MISSING
+        from orchestration.defs import history
 
         job = defs().resolve_job_def("nightly")
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     run_id = str(uuid.uuid4())
-    progress = _Progress(console, len(job.graph.nodes))
+    every = list(job.asset_layer.executable_asset_keys)
+    chosen = [key for key in every if not window.tables or key.path[0] != "raw" or key.path[1] in window.tables]
+    progress = _Progress(console, len(job.graph.nodes) - len(every) + len(chosen))
     instance.add_event_listener(run_id, progress)
-    tags = {RANGE_START: window.first.isoformat(), RANGE_END: window.last.isoformat(), **process_tags()}
+    tags = {
+        history.RANGE_START: window.first.isoformat(),
+        history.RANGE_END: window.last.isoformat(),
+        history.PID: str(os.getpid()),
+        history.WHO: ledger.os_user(),
+    }
+    if window.why:
+        tags[history.WHY] = window.why
     if window.full_refresh:
-        tags[FULL_REFRESH] = "true"
+        tags[history.FULL_REFRESH] = "true"
     if window.accept_missing:
-        tags[ACCEPT_MISSING] = "true"
+        tags[history.ACCEPT_MISSING] = "true"
     if window.accept_drift:
-        tags[ACCEPT_DRIFT] = "true"
+        tags[history.ACCEPT_DRIFT] = "true"
     with progress:
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             tags=tags,
+            asset_selection=chosen if window.tables else None,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-    return Outcome(result.success, progress.checks, _failures(settings, window, progress))
+    written = next((e.result for e in ledger.read(settings) if e.run_id == run_id), "")
+    failures = [] if result.success else _failures(settings, window, progress)
+    return Outcome(result.success, progress.checks, failures, written)
 
 
 class _Progress:
@@ -151,6 +180,8 @@ class _Progress:
         """Take note of one event of the run."""
         import dagster as dg
 
+        from orchestration.defs.history import failure_sentence, innermost
+
         event = entry.dagster_event
         if event is None:
             return
@@ -163,9 +194,9 @@ class _Progress:
         ):
             self._display.advance(self._task)
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            data = event.step_failure_data
-            described = data.user_failure_data.description if data.user_failure_data else None
-            self.errors.append(described or _innermost(data.error))
+            self.errors.append(failure_sentence(event))
+        elif event.event_type == dg.DagsterEventType.RUN_FAILURE and not self.errors:
+            self.errors.append(innermost(event.job_failure_data.error))  # it failed before its first step
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             outcome = (
@@ -176,62 +207,33 @@ class _Progress:
                 self.failed_checks.append(f"{check.asset_key.to_user_string()}: check {check.check_name} failed")
 
 
-def _innermost(error: Any) -> str:
-    """The cause at the bottom of a chain, as one line: the sentence somebody wrote for the reader."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    sentence = " ".join(error.message.split()) if error is not None else "unknown error"
-    return re.sub(r"^orchestration\.[\w.]+: ", "", sentence)
-
-
 def _failures(settings: Settings, window: Window, progress: _Progress) -> list[str]:
     """Why a run failed: the deliveries refused, the checks that failed, the errors."""
-    sentences = []
-    for table in load_contracts(settings.contracts):
-        refused = [
-            p.failure
-            for p in raw_zone.partitions(settings, table).values()
-            if p.failure and window.first <= p.day <= window.last
-        ]
-        sentences += refused[:3]
-        if len(refused) > 3:
-            sentences.append(f"{table}: {len(refused) - 3} more days like these")
+    tables = window.tables or tuple(load_contracts(settings.contracts))
+    sentences = raw_zone.refusals(settings, tables, window.first, window.last)
     known = [e for e in progress.errors if "check" not in e.lower() or not progress.failed_checks]
     return sentences + ([] if sentences else progress.failed_checks[:10]) + known
 
 
-def last_runs(settings: Settings, limit: int = 5) -> list[tuple[str, str, str, str]]:
-    """Id, state, days and start of the last runs."""
-    from orchestration.cli.instance import open_instance
-
-    instance = open_instance(settings)
-    from orchestration.defs.automation import RANGE_END, RANGE_START
-
-    rows = []
-    for record in instance.get_run_records(limit=limit):
-        tags = record.dagster_run.tags
-        days = tags.get("dagster/partition") or f"{tags.get(RANGE_START, '?')} to {tags.get(RANGE_END, '?')}"
-        rows.append(
-            (
-                record.dagster_run.run_id[:8],
-                record.dagster_run.status.value,
-                days,
-                f"{record.create_timestamp:%Y-%m-%d %H:%M} UTC",
-            )
-        )
-    return rows
-
-
-def quarantine_counts(settings: Settings) -> list[tuple[str, str, str, str, str]]:
-    """Table, days failed, days of another contract, rows in quarantine and the rules most often broken."""
-    rows = []
+def deliveries_by_table(settings: Settings) -> list[tuple[str, str, str, str, str, str]]:
+    """Table, days failed, days of another contract, rows in quarantine, their trend, and the trend of broken rules."""
+    lines = []
     for table, contract in load_contracts(settings.contracts).items():
         known = raw_zone.partitions(settings, table).values()
-        rules: Counter[str] = Counter()
-        for partition in known:
-            rules.update(partition.violations)
-        common = ", ".join(f"{name} {count:,}" for name, count in rules.most_common(3))
-        failed, stale = sum(not p.loaded for p in known), len(stale_days(settings, contract))
-        held = f"{sum(p.rows_quarantined for p in known):,}"
-        rows.append((table, str(failed), str(stale), held, common))
-    return rows
+        trend = bad_rows.trend(contract, known)
+        rules = [f"{name} {now:,} ({then:,.1f})" for name, (now, then) in list(trend.rules.items())[:3]]
+        lines.append(
+            (
+                table,
+                str(sum(not p.loaded for p in known)),
+                str(len(stale_days(settings, contract))),
+                f"{sum(p.rows_quarantined for p in known):,}",
+                f"{_percent(trend.latest_share)} ({_percent(trend.before_share)})",
+                ", ".join(rules),
+            )
+        )
+    return lines
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"

@@ -4,11 +4,10 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from orchestration.defs.history import RANGE_END, RANGE_START
 from orchestration.defs.partitions import delivery_days
 from orchestration.defs.resources import contracts, settings
 from orchestration.extraction import pending_days
-
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 nightly = dg.define_asset_job(
     "nightly",

@@ -11,10 +11,8 @@ from orchestration import dbt_runner, dbt_tests, quality, releases, warehouse
 from orchestration.column_lineage import Lineage, cached_lineage
 from orchestration.contracts import absent_tables
 from orchestration.dbt_runner import NodeResult
+from orchestration.defs.history import FULL_REFRESH
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
-
-#: Tag of a run that builds from nothing.
-FULL_REFRESH = "fidelis/full_refresh"
 
 manifest = dbt_runner.load_manifest(settings)
 

@@ -4,17 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import quality
+from orchestration import quality, raw_zone
 from orchestration.contracts import Contract
+from orchestration.defs.history import ACCEPT_DRIFT, ACCEPT_MISSING
 from orchestration.defs.partitions import days_of, delivery_days, one_run
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 from orchestration.extraction import extract
 from orchestration.raw_zone import counts
-
-#: Tag of a run that takes a required delivery that is not there for an empty one.
-ACCEPT_MISSING = "fidelis/accept_missing"
-#: Tag of a run that takes deliveries that are not as usual as they are.
-ACCEPT_DRIFT = "fidelis/accept_drift"
 
 
 def landing_spec(contract: Contract) -> dg.AssetSpec:
@@ -50,6 +46,12 @@ def column_lineage(contract: Contract) -> dg.TableColumnLineage:
     )
 
 
+def rules_ever_broken(contract: Contract) -> set[str]:
+    """The rules that some known delivery breaks. Their zeros are plotted too; a rule nobody breaks is no line."""
+    known = raw_zone.partitions(settings, contract.table).values()
+    return {name for partition in known for name, count in partition.violations.items() if count}
+
+
 def raw_asset(contract: Contract) -> dg.AssetsDefinition:
     """The asset of one table, its checks built from its contract."""
     key = dg.AssetKey(["raw", contract.table])
@@ -77,6 +79,7 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
     )
     def extracted(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
         tags = context.run.tags
+        ruled = rules_ever_broken(contract)
         partitions = list(
             extract(
                 settings,
@@ -86,6 +89,7 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
                 accept_drift=ACCEPT_DRIFT in tags,
             ).values()
         )
+        ruled |= rules_ever_broken(contract)
         results = quality.validate(settings, contract, partitions)
         uncaptured = sorted({name for p in partitions for name in p.uncaptured})
         failures = [p.failure for p in partitions if p.failure]
@@ -99,7 +103,11 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
             )
         for partition in partitions:
             context.add_asset_metadata(
-                {**counts([partition]), "dagster/row_count": partition.rows_loaded},
+                {
+                    **counts([partition]),
+                    **{f"rule/{name}": partition.violations.get(name, 0) for name in sorted(ruled)},
+                    "dagster/row_count": partition.rows_loaded,
+                },
                 partition_key=partition.day.isoformat(),
             )
         # the UI reads lineage off the latest event: one copy is enough

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
@@ -115,6 +116,24 @@ class Contract:
     def rules(self) -> tuple[Rule, ...]:
         """Every rule of a row, columns first; a rule's index is its bit in ``_violations``."""
         return (*(r for c in self.columns if c.captured for r in c.rules), *self.row_rules)
+
+    @cached_property
+    def content(self) -> str:
+        """A fingerprint of what decides which rows a delivery becomes: reading, columns, types, expressions, rules.
+
+        Descriptions, purposes, places, tolerances and drift rules may change without a row being another one.
+        """
+
+        def told(rules: Iterable[Rule]) -> list[tuple[str, ...]]:
+            return [(r.name, r.violation, r.severity) for r in rules]
+
+        reading = [self.format, self.delimiter, self.quote, ENCODINGS[self.encoding.lower()], self.timezone]
+        reading += [self.decimal_sign, str(self.null_text), str(self.compression), self.source, str(self.where)]
+        reading += [str(self.server.sheet), str(self.server.header_row)]
+        columns = [
+            (c.name, c.sql_type, c.header, c.expression, c.format, c.key_position, told(c.rules)) for c in self.columns
+        ]
+        return sha256(repr((reading, columns, told(self.row_rules))).encode()).hexdigest()[:12]
 
     def tolerates(self, rows_read: int, bad_rows: int) -> bool:
         """Whether ``bad_rows`` of ``rows_read`` is within the declared share."""

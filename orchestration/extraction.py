@@ -96,7 +96,7 @@ def _place(settings: Settings, contract: Contract) -> str:
 def pending_days(settings: Settings, contracts: Mapping[str, Contract], through: date | None = None) -> list[date]:
     """Delivery days with files that the raw zone does not hold as they are: new, changed or failed before.
 
-    A changed contract makes no day pending: older files may have the older header. ``stale_days`` tells them.
+    A changed contract makes no day pending: older files may have the older header. ``raw_zone.stale_days`` tells them.
     """
     pending: set[date] = set()
     for contract in contracts.values():
@@ -107,12 +107,6 @@ def pending_days(settings: Settings, contracts: Mapping[str, Contract], through:
                 pending.add(day)
         pending.update(day for day, p in known.items() if not p.loaded)
     return sorted(d for d in pending if d >= settings.first_day and (through is None or d <= through))
-
-
-def stale_days(settings: Settings, contract: Contract) -> list[date]:
-    """Days whose rows were accepted under another version of the contract: load them again to apply this one."""
-    known = raw_zone.partitions(settings, contract.table).values()
-    return [p.day for p in known if p.loaded and p.fingerprint and p.contract_version != contract.version]
 
 
 def _load(settings: Settings, window: _Window) -> dict[date, Partition]:
@@ -385,6 +379,7 @@ def _account(
         uncaptured=_uncaptured(window, day, captured),
         fingerprint=window.prints[day],
         contract_version=contract.version,
+        contract_content=contract.content,
         failure=failure,
     )
 

@@ -8,7 +8,7 @@ of a killed run and are swept by the next.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -49,6 +49,7 @@ class Partition:
     uncaptured: tuple[str, ...] = ()
     fingerprint: str = ""
     contract_version: str = ""
+    contract_content: str = ""
     failure: str | None = None
     drift: Literal["", "accepted", "refused"] = ""
     data: tuple[str, ...] = ()
@@ -209,6 +210,30 @@ def sweep(settings: Settings) -> None:
 def scratch_dir(settings: Settings) -> Path:
     """Where runs write aside; on the same file system as the raw zone, so that a rename is enough."""
     return settings.home / "scratch"
+
+
+def stale_days(settings: Settings, contract: Contract) -> list[date]:
+    """Days whose rows the contract would make otherwise today: load them again to apply it.
+
+    A new version alone makes no day stale; an index from before contents were stored knows versions only.
+    """
+    goods = [p.good for p in partitions(settings, contract.table).values()]
+    return [
+        p.day
+        for p in goods
+        if p is not None
+        and p.fingerprint
+        and (p.contract_content or p.contract_version) not in (contract.content, contract.version)
+    ]
+
+
+def stale_sentence(contract: Contract, days: Sequence[date]) -> str:
+    """Which days are stale, why, and what loads them again."""
+    count = "1 day" if len(days) == 1 else f"{len(days):,} days"
+    return (
+        f"{contract.table}: {count} of {days[0]} to {days[-1]} loaded before the columns, types, rules or "
+        f"expressions of {contract.file.name} changed; `fidelis run --from {days[0]} --to {days[-1]}` loads them again"
+    )
 
 
 def loaded_days(settings: Settings, contracts: Mapping[str, Contract]) -> Iterator[date]:

@@ -119,7 +119,7 @@ def _show_release(settings: Settings, checks: dict[str, int]) -> None:
 def status() -> None:
     """The latest release and its age, the last runs, the deliveries and their bad rows."""
     from orchestration.bad_rows import BEFORE, LATEST
-    from orchestration.cli.night import deliveries_by_table
+    from orchestration.cli.night import deliveries_by_table, notices
     from orchestration.releases import current
 
     settings = settings_or_exit()
@@ -144,6 +144,8 @@ def status() -> None:
         deliveries_by_table(settings),
         "Deliveries",
     )
+    for sentence in notices(settings):
+        console.print(f"- {sentence}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

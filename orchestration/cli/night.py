@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration import bad_rows, ledger, raw_zone, releases
 from orchestration.contracts import Contract, load_contracts
-from orchestration.extraction import pending_days, stale_days
+from orchestration.extraction import pending_days
 from orchestration.settings import Settings
 from orchestration.sources.deliveries import discover
 
@@ -226,7 +226,7 @@ def deliveries_by_table(settings: Settings) -> list[tuple[str, str, str, str, st
             (
                 table,
                 str(sum(not p.loaded for p in known)),
-                str(len(stale_days(settings, contract))),
+                str(len(raw_zone.stale_days(settings, contract))),
                 f"{sum(p.rows_quarantined for p in known):,}",
                 f"{_percent(trend.latest_share)} ({_percent(trend.before_share)})",
                 ", ".join(rules),
@@ -237,3 +237,16 @@ def deliveries_by_table(settings: Settings) -> list[tuple[str, str, str, str, st
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
+
+
+def notices(settings: Settings) -> list[str]:
+    """What somebody should know of the deliveries, a sentence each: stale days, columns that are not captured."""
+    sentences = []
+    for table, contract in load_contracts(settings.contracts).items():
+        stale = raw_zone.stale_days(settings, contract)
+        sentences += [raw_zone.stale_sentence(contract, stale)] if stale else []
+        loaded = [p for p in raw_zone.partitions(settings, table).values() if p.loaded and p.fingerprint]
+        if loaded and loaded[-1].uncaptured:
+            names = ", ".join(loaded[-1].uncaptured)
+            sentences.append(f"{table}: delivered on {loaded[-1].day} but not captured by the contract: {names}")
+    return sentences

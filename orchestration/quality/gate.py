@@ -45,7 +45,8 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     known = raw_zone.partitions(settings, contract.table) | {p.day: p for p in partitions}
     verdicts = {p.day: drift.judge(contract, p, known) for p in partitions}
     misstored = {p.day: _misstored(p, *stored[p.day]) for p in partitions}
-    frame = profile_frame(contract, partitions, misstored, verdicts)
+    stale = raw_zone.stale_days(settings, contract)
+    frame = profile_frame(contract, partitions, misstored, verdicts, stale)
     numbers: dict[str, Mapping[str, Any]] = {
         "unaccounted": counts(partitions),
         "misstored": {
@@ -53,6 +54,8 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
             "rows_in_index": sum(index for index, _ in stored.values()),
             "rows_on_disk": sum(disk or 0 for _, disk in stored.values()),
         },
+        "uncaptured": {"columns": ", ".join(sorted({name for p in partitions for name in p.uncaptured})) or "none"},
+        "stale": {"found": raw_zone.stale_sentence(contract, stale)} if stale else {},
         **{f"usual_{r.name}": _drifts(r.name, verdicts) for r in contract.drift},
     }
     native = native_checks(contract)

@@ -56,6 +56,10 @@ def check_specs(contract: Contract) -> list[CheckSpec]:
         for rule in contract.rules
         if not _trivial(contract, rule.name)
     ]
+    specs += [
+        CheckSpec("columns_captured", "each column delivered is named by the contract", False, "uncaptured"),
+        CheckSpec("contract_applied", "each day was loaded by the contract as it is now", False, "stale"),
+    ]
     specs += [CheckSpec(name, sentence, False, name) for name, sentence in _READER_RULES.items()]
     specs += [
         CheckSpec(f"usual_{r.name}", _drift_sentence(r), r.severity == "error", f"usual_{r.name}", is_score=True)
@@ -99,11 +103,12 @@ def profile_frame(
     partitions: Sequence[Partition],
     misstored: Mapping[date, int],
     verdicts: Mapping[date, Sequence[drift.Verdict]],
+    stale: Sequence[date],
 ) -> "pd.DataFrame":
     """One row per delivery day, one column per check of the contract.
 
     By day, ``misstored`` is by how many rows the files differ from the index, and ``verdicts`` are those on drift; the
-    score of what was not judged is 0.
+    score of what was not judged is 0. ``stale`` days are counted, whether they are of the window or not.
     """
     import pandas as pd
 
@@ -115,10 +120,13 @@ def profile_frame(
             "reason": p.failure,
             "unaccounted": p.rows_unaccounted,
             "misstored": misstored[p.day],
+            "uncaptured": len(p.uncaptured),
+            "stale": 0,
             **{f"usual_{r.name}": 0.0 for r in contract.drift},
             **{f"usual_{v.rule}": v.score for v in verdicts[p.day]},
             "intolerable": 0 if contract.tolerates(p.rows_read, p.rows_quarantined) else p.rows_quarantined,
         }
         names = [*(rule.name for rule in contract.rules), *_READER_RULES]
         rows.append(row | {name: p.violations.get(name, 0) for name in names})
+    rows[-1]["stale"] = len(stale)
     return pd.DataFrame(rows)

@@ -3,13 +3,15 @@
 import gzip
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from orchestration import raw_zone
-from orchestration.extraction import extract, pending_days, stale_days
+from orchestration.extraction import extract, pending_days
+from orchestration.quality import validate
 from tests.support.world import (
     DAY,
     NEXT_DAY,
@@ -150,15 +152,49 @@ def test_a_missing_delivery_can_be_accepted_and_comes_in_when_it_arrives_after_a
     assert load(settings, contract).rows_loaded == 2
 
 
-def test_days_accepted_under_another_version_of_the_contract_are_stale_and_not_pending(tmp_path: Path) -> None:
+def test_days_loaded_by_other_rules_are_stale_and_not_pending_whatever_the_version_says(tmp_path: Path) -> None:
     settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
     deliver(settings, GOOD)
-    load(settings, contract)
-    newer = replace(contract, version="1.1.0")
-    assert pending_days(settings, {"sales": newer}) == []
-    assert stale_days(settings, newer) == [DAY]
-    load(settings, newer)
-    assert stale_days(settings, newer) == []
+    deliver(settings, GOOD, "sales_2024-03-02.csv")
+    load(settings, contract, DAY, NEXT_DAY)
+    reworded = tuple(replace(c, description="Other words.", classification="internal") for c in contract.columns)
+    unchanged = replace(contract, version="1.1.0", columns=reworded, purpose="Another.", tolerated_share=0.1, drift=())
+    assert raw_zone.stale_days(settings, unchanged) == []
+    for newer in (
+        replace(contract, decimal_sign=","),
+        replace(contract, where="shop = 'north'"),
+        replace(contract, columns=(*contract.columns[:-1], replace(contract.columns[-1], expression="upper(note)"))),
+        replace(contract, columns=(replace(contract.columns[0], rules=()), *contract.columns[1:])),
+    ):
+        assert pending_days(settings, {"sales": newer}) == []
+        assert raw_zone.stale_days(settings, newer) == [DAY, NEXT_DAY]
+    check = {r.name: r for r in validate(settings, newer, [load(settings, newer)])}["contract_applied"]
+    assert (check.passed, check.blocking, check.figures["rows"]) == (False, False, 1)
+    assert check.figures["found"] == (
+        "sales: 1 day of 2024-03-02 to 2024-03-02 loaded before the columns, types, rules or expressions of "
+        "sales.yaml changed; `fidelis run --from 2024-03-02 --to 2024-03-02` loads them again"
+    )
+    load(settings, newer, NEXT_DAY)
+    assert raw_zone.stale_days(settings, newer) == []
+
+
+def test_a_new_column_is_named_by_a_warning_and_not_loaded(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, csv_text([sale(1) | {"cashier": "Zoe"}], (*sale(1), "cashier")))
+    partition = load(settings, contract)
+    assert partition.loaded
+    check = {r.name: r for r in validate(settings, contract, [partition])}["columns_captured"]
+    assert (check.passed, check.blocking, check.figures["columns"]) == (False, False, "cashier")
+
+
+def test_a_leap_day_is_a_delivery_day_like_any_other(tmp_path: Path) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    leap = date(2024, 2, 29)
+    deliver(settings, csv_text([sale(1, day="2024-02-29"), sale(2, day="2023-02-29")]), "sales_2024-02-29.csv")
+    assert pending_days(settings, {"sales": contract}) == [leap]
+    assert load(settings, contract, leap).rows_loaded == 1
+    assert raw_rows(settings, contract, "sold_on, _delivery_date") == [(leap, leap)]
+    assert quarantined(settings, contract) == [(3, "sold_on_type")]
 
 
 def test_the_state_of_the_raw_zone_changes_when_a_delivery_is_loaded_and_at_no_other_time(tmp_path: Path) -> None:

@@ -117,8 +117,12 @@ def test_an_offset_is_never_dropped(moment: datetime, quarters: int) -> None:
         ("2024-01-15 12:00:00", datetime(2024, 1, 15, 11)),
         ("2024-07-15 12:00:00", datetime(2024, 7, 15, 10)),
         ("2024-03-31 01:59:59", datetime(2024, 3, 31, 0, 59, 59)),
+        # skipped by the clock: as if it had not been put forward yet
+        ("2024-03-31 02:30:00", datetime(2024, 3, 31, 1, 30)),
         ("2024-03-31 03:00:00", datetime(2024, 3, 31, 1)),
         ("2024-10-27 01:59:59", datetime(2024, 10, 26, 23, 59, 59)),
+        # told twice by the clock: the second time, after it was put back
+        ("2024-10-27 02:30:00", datetime(2024, 10, 27, 1, 30)),
         ("2024-10-27 03:00:00", datetime(2024, 10, 27, 2)),
     ],
 )

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=1)] = 2
     memory: str = "8GB"
     alert_url: str = ""
+    identity_rules: Path | None = None
     s3_key_id: str = ""
     s3_secret: SecretStr = SecretStr("")
     s3_region: str = ""
@@ -56,7 +57,7 @@ class Settings(BaseSettings):
     http_password: SecretStr = SecretStr("")
     servers: dict[str, Access] = Field(default_factory=dict)
 
-    @field_validator("home", "contracts", "landing")
+    @field_validator("home", "contracts", "landing", "identity_rules")
     @classmethod
     def _from_project(cls, value: Path | None) -> Path | None:
         return None if value is None else (PROJECT_DIR / value.expanduser()).resolve()
@@ -98,6 +99,11 @@ class Settings(BaseSettings):
     def quarantine_dir(self) -> Path:
         """Rejected rows with their rule, key, file and line. Holds personal data."""
         return self.home / "quarantine"
+
+    @property
+    def identity_dir(self) -> Path:
+        """The unique customer repository: manual decisions, the registry, weights. Holds personal data."""
+        return self.home / "identity"
 
     @property
     def warehouse_dir(self) -> Path:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from orchestration.cli import identity
 from orchestration.cli.quarantine import quarantine
 from orchestration.cli.terminal import console, errors, fail, settings_or_exit, show
 from orchestration.settings import Settings
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="A marketing datamart, built every night from files.",
 )
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(identity.app, name="identity")
 
 
 @app.command()

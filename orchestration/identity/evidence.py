@@ -1,0 +1,140 @@
+"""What the raw zone says about source records: accounts in all their versions, guest orders, visitors.
+
+Every version of an account that was ever accepted is evidence, so that a person who moves or takes another address is
+still recognised by the old one. Tables made in the working database:
+
+``record``   node, kind, source_id, source_system, first_seen, is_inferred: one row per account and guest order, numbered
+             by seniority (first delivery day, kind, id), so that a cluster's smallest node is its founder.
+``state``    node, state_id, and the normal forms: one row per account and distinct version of it.
+``guest``    node, email of guest orders.
+``visit``    visitor_id, node of whom a visitor was seen as, first_seen, how (signed_in, ordered).
+``seen``     visitor_id, customer_id, order_id, day: what was seen of each visitor, first on which delivery day.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import duckdb
+
+from orchestration import raw_zone
+from orchestration.contracts import Contract, default_contracts
+from orchestration.identity import values
+from orchestration.identity.ruleset import Ruleset
+from orchestration.settings import Settings
+
+ACCOUNT, GUEST, VISITOR = "account", "guest_order", "visitor"
+COLUMNS = ("email", "phone", "first_name", "last_name", "street", "postal_code", "city", "loyalty_number")
+ATTRIBUTES = (*COLUMNS, "country", "birth_date", "gender")
+
+
+def _raw(settings: Settings, contracts: Mapping[str, Contract], table: str, through: date | None) -> str:
+    contract = contracts.get(table)
+    query = raw_zone.relation(settings, contract) if contract else raw_zone.empty_relation(default_contracts()[table])
+    limit = f" where _delivery_date <= date '{through}'" if through else ""
+    return f"(select * from ({query}){limit})"
+
+
+def gather(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    rules: Ruleset,
+    through: date | None = None,
+) -> None:
+    """Make the tables above out of all deliveries up to and including ``through`` (None: all)."""
+    raw = {
+        table: _raw(settings, contracts, table, through)
+        for table in ("customers", "orders", "campaign_messages", "web_events")
+    }
+    _written(con, raw)
+    _records(con, raw)
+    values.learn(con, "written", rules, COLUMNS)
+    values.learn(con, "guest_written", rules, ("email",))
+    days = ", ".join(f"date '{day}'" for day in sorted(rules.unknown_birth_dates))
+    unknown = f"birth_date in ({days}) or " if days else ""
+    con.execute(
+        f"create table state as select *, md5_number_lower(concat_ws(chr(31), source_id, {_fields()})) as state_id from ("
+        f"select distinct on (source_id, {', '.join(ATTRIBUTES)}) r.node, n.* from ("
+        + values.joined(
+            "written",
+            COLUMNS,
+            "t.source_id, t.country, t.gender, "
+            f"case when {unknown} t.birth_date < date '1900-01-01' then null else t.birth_date end as birth_date",
+        )
+        + f") as n join record as r on r.kind = '{ACCOUNT}' and r.source_id = n.source_id)"
+    )
+    con.execute(
+        f"create table guest as select r.node, v.normal as email from guest_written as g "
+        f"join record as r on r.kind = '{GUEST}' and r.source_id = g.source_id "
+        "left join known_value as v on v.kind = 'email' and v.country = '' and v.written = g.email"
+    )
+    con.execute(
+        f"""
+        create table visit as
+        select visitor_id, node, min(first_seen) as first_seen, min(how) as how from (
+            select e.visitor_id, r.node, e.day as first_seen, '1 signed_in' as how
+            from seen as e join record as r on r.kind = '{ACCOUNT}' and r.source_id = e.customer_id
+            union all
+            select e.visitor_id, r.node, e.day, '2 ordered'
+            from seen as e join ordered as o on o.order_id = e.order_id
+            join record as r on r.kind = o.kind and r.source_id = o.source_id
+        ) group by all
+        """
+    )
+
+
+def _fields() -> str:
+    return ", ".join(f"coalesce(cast({name} as varchar), '')" for name in ATTRIBUTES)
+
+
+def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str]) -> None:
+    """What was delivered, each distinct version once."""
+    columns = ", ".join(f"nullif(trim({c}), '') as {c}" for c in COLUMNS)
+    con.execute(
+        f"create table written as select customer_id as source_id, {columns}, country, birth_date, gender, "
+        f"min(_delivery_date) as first_seen from {raw['customers']} group by all"
+    )
+    # an order's last delivery says who ordered
+    con.execute(
+        "create table ordered as select order_id, "
+        f"case when customer_id is not null then '{ACCOUNT}' else '{GUEST}' end as kind, "
+        "coalesce(customer_id, order_id) as source_id, email, first_seen, is_test from ("
+        "select order_id, max_by(customer_id, _delivery_date) as customer_id, min(_delivery_date) as first_seen, "
+        "max_by(nullif(trim(guest_email), ''), _delivery_date) as email, bool_or(is_test) as is_test "
+        f"from {raw['orders']} group by order_id)"
+    )
+    con.execute(
+        "create table guest_written as select source_id, email, first_seen from ordered "
+        f"where kind = '{GUEST}' and email is not null and coalesce(is_test, false) = false"
+    )
+    con.execute(
+        "create table seen as select visitor_id, customer_id, order_id, min(_delivery_date) as day "
+        f"from {raw['web_events']} group by all"
+    )
+
+
+def _records(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str]) -> None:
+    """Accounts, delivered or only referred to, and guest orders with an address; numbered by seniority."""
+    con.execute(
+        f"""
+        create table record as
+        select row_number() over (order by first_seen, kind, source_id) - 1 as node, * from (
+            select '{ACCOUNT}' as kind, source_id, max(source_system) as source_system,
+                min(first_seen) as first_seen, bool_and(is_reference) as is_inferred
+            from (
+                select customer_id as source_id, max_by(source_system, _delivery_date) as source_system,
+                    min(_delivery_date) as first_seen, false as is_reference
+                from {raw["customers"]} group by customer_id
+                union all
+                select source_id, null, first_seen, true from ordered where kind = '{ACCOUNT}'
+                union all
+                select customer_id, null, min(_delivery_date), true from {raw["campaign_messages"]}
+                where customer_id is not null group by customer_id
+                union all
+                select customer_id, null, min(day), true from seen where customer_id is not null group by customer_id
+            ) group by source_id
+            union all
+            select '{GUEST}', source_id, 'guest', first_seen, false from guest_written
+        )
+        """
+    )

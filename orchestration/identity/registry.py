@@ -1,0 +1,348 @@
+"""The registry: every source record with its customer, as a function of the raw zone, the rules and the decisions.
+
+One layer at a time: accounts by exact keys, accounts by similarity, then guest orders by the address that one person has, then
+visitors that were seen as one person. A layer never joins what an earlier one told apart.
+"""
+
+import math
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from orchestration import identity_files, raw_zone
+from orchestration.contracts import Contract
+from orchestration.identity import cluster, decisions, evidence, history, match, scoring, values
+from orchestration.identity.ruleset import Ruleset, load_rules
+from orchestration.rules import quote_text
+from orchestration.settings import Settings
+from orchestration.warehouse import connect_scratch
+
+#: Rank of the edges that come after the declared rules.
+SIMILAR, GUEST_EMAIL = 90, 95
+_CACHES = ("known_value", "known_state", "pair_score")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a build found: how many records, customers, changed customers, pairs to review."""
+
+    revision: int
+    records: int
+    customers: int
+    changed_records: int
+    compared_states: int
+    review_pairs: int
+    largest_cluster: int
+
+
+def build(
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    as_of_date: date,
+    *,
+    run_id: str = "",
+    from_nothing: bool = False,
+) -> Outcome:
+    """Match what is new and changed, and put the result in force as one generation.
+
+    ``from_nothing`` forgets normal forms and weights of earlier nights, which changes the time it takes and nothing else.
+    """
+    rules = load_rules(settings)
+    scratch = raw_zone.scratch_dir(settings) / f"identity-{uuid.uuid4().hex}"
+    scratch.mkdir(parents=True)
+    try:
+        with connect_scratch(settings, scratch) as con:
+            _load_caches(con, settings, rules, from_nothing=from_nothing)
+            evidence.gather(con, settings, contracts, rules)
+            compared = resolve(con, settings, rules, decisions.read_decisions(settings))
+            revision = history.write(con, settings, as_of_date, run_id)
+            outcome = _outcome(con, revision, compared)
+            _put_in_force(con, settings, rules, scratch, outcome)
+            return outcome
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def resolve(
+    con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, decided: list[decisions.Decision]
+) -> int:
+    """Tables ``identities``, ``edges`` and ``review`` out of the evidence; returns how many versions were compared."""
+    match.exact_edges(con, rules)
+    compared = _score(con, settings, rules)
+    nodes = _count(con, "record")
+    found = decisions.constraints(decided, _nodes_of(con, decided))
+    con.executemany(
+        f"insert into edge values (?, ?, {cluster.MANUAL}, 'decided', null)",
+        [list(pair) for pair in found.joined] or [[-1, -1]],
+    )
+    con.execute("delete from edge where l < 0")
+    _label(con, rules, nodes, found, "record.kind = 'account'")
+    _guest_edges(con)
+    _label(con, rules, nodes, found, "true")
+    _customers(con, found.hand_overs)
+    _visitors(con)
+    _publishable(con, rules)
+    return compared
+
+
+def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> int:
+    """Weights of pairs with a new version; those of versions that are gone are forgotten."""
+    con.execute(
+        "create or replace temp table new_state as select state_id from state anti join known_state using (state_id)"
+    )
+    con.execute("delete from known_state where state_id not in (select state_id from state)")
+    con.execute(
+        "delete from pair_score where state_l not in (select state_id from state) or state_r not in (select state_id from state)"
+    )
+    new = _count(con, "new_state")
+    if new:
+        scoring.score(con, settings, rules)
+        con.execute("insert into known_state select state_id from new_state")
+    con.execute(
+        f"""
+        insert into edge
+        select least(a.node, b.node), greatest(a.node, b.node), {SIMILAR}, 'similar', max(weight) + $prior
+        from pair_score
+        join state as a on a.state_id = state_l
+        join state as b on b.state_id = state_r
+        where weight + $prior >= {rules.similar.same_from} and not coalesce({match.clash_of_names("a", "b")}, false)
+        group by 1, 2
+        """,
+        {"prior": prior_weight(con, rules)},
+    )
+    return new
+
+
+def prior_weight(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> float:
+    """log2 of the odds that two accounts taken at random are one person's: one in as many as there are people.
+
+    Only the order of magnitude counts, so that a new customer changes nobody else's identity.
+    """
+    people = rules.similar.people or 10 ** max(3, len(str(_count(con, "record"))))
+    return -math.log2(people)
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
+
+
+def _nodes_of(con: duckdb.DuckDBPyConnection, decided: list[decisions.Decision]) -> dict[decisions.Record, int]:
+    named = sorted({r for d in decided for part in d.parts for r in part if r[0] != evidence.VISITOR})
+    if not named:
+        return {}
+    rows = con.execute(
+        "select kind, source_id, node from record semi join (select unnest($1) as kind, unnest($2) as source_id) "
+        "using (kind, source_id)",
+        [[r[0] for r in named], [r[1] for r in named]],
+    ).fetchall()
+    return {(kind, source_id): node for kind, source_id, node in rows}
+
+
+def _label(
+    con: duckdb.DuckDBPyConnection, rules: Ruleset, nodes: int, found: decisions.Constraints, which: str
+) -> None:
+    """Table ``label(node, label)``: the cluster of each node, over the edges among records of ``which``."""
+    import pyarrow as pa
+
+    edges = con.execute(
+        "select l, r, rank, coalesce(weight, 0) as weight from edge "
+        f"semi join (select node as l from record where {which}) using (l) "
+        f"semi join (select node as r from record where {which}) using (r)"
+    ).fetchnumpy()
+    left, right = (np.asarray(edges[k], dtype=np.int64) for k in ("l", "r"))
+    rank, weight = np.asarray(edges["rank"], dtype=np.int64), np.asarray(edges["weight"], dtype=np.float64)
+    labels = cluster.components(nodes, left, right)
+    _register(con, "label", pa.table({"node": np.arange(nodes), "label": labels}))
+    forbidden = match.told_apart(con, rules, "label")
+    if forbidden or found.apart:
+        labels = cluster.resolve(nodes, left, right, rank, weight, forbidden, found.apart)
+        _register(con, "label", pa.table({"node": np.arange(nodes), "label": labels}))
+
+
+def _register(con: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:
+    con.register("arriving", table)
+    con.execute(f"create or replace table {name} as select * from arriving")
+    con.unregister("arriving")
+
+
+def _guest_edges(con: duckdb.DuckDBPyConnection) -> None:
+    """Guest orders of one address are of one person; so is the account holder, if the address is one person's only."""
+    con.execute(
+        "create or replace table holder as select email, count(distinct label) as people, min(label) as label "
+        "from state join label using (node) where email is not null and email in (select email from guest) group by email"
+    )
+    con.execute(
+        f"""
+        insert into edge
+        select least(node, other), greatest(node, other), {GUEST_EMAIL}, 'guest_email', null from (
+            select guest.node, case when holder.people = 1 then holder.label else min(guest.node) over (partition by email) end as other
+            from guest left join holder using (email)
+            where email is not null and coalesce(holder.people, 1) = 1
+        ) where node <> other
+        """
+    )
+
+
+def customer_id(kind: str, source_id: str, salt: str = "") -> str:
+    """The id that a record gives to the cluster that it founds: it says nothing about the record."""
+    return "K" + md5(f"{kind}|{source_id}|{salt}".encode()).hexdigest()[:15].upper()
+
+
+def _customers(con: duckdb.DuckDBPyConnection, hand_overs: tuple[tuple[int, int, str], ...]) -> None:
+    """Table ``customer(label, customer_id)``: the id of the most senior record, or the one it was handed over."""
+    tokens = "select node, 'K' || upper(left(md5(kind || '|' || source_id || '|'), 15)) as token, node as seniority from record"
+    if not hand_overs:
+        con.execute(
+            f"create or replace table customer as select label, token as customer_id from label join ({tokens}) as t on t.node = label "
+            "where label.node = label"
+        )
+        return
+    con.execute(f"create or replace table token as {tokens}")
+    for order, (giver, taker, decision_id) in enumerate(hand_overs):
+        given, seniority = con.execute("select token, seniority from token where node = ?", [giver]).fetchall()[0]
+        con.execute("update token set token = ?, seniority = ? where node = ?", [given, seniority, taker])
+        kind, source_id = con.execute("select kind, source_id from record where node = ?", [giver]).fetchall()[0]
+        # what it founds anew is younger than all that was there
+        con.execute(
+            "update token set token = ?, seniority = (select count(*) from record) + ? where node = ?",
+            [customer_id(kind, source_id, decision_id), order, giver],
+        )
+    con.execute(
+        "create or replace table customer as select label, arg_min(token, seniority) as customer_id "
+        "from label join token using (node) group by label"
+    )
+
+
+def _visitors(con: duckdb.DuckDBPyConnection) -> None:
+    """Table ``visitor``: those seen as exactly one person; a device of two people is nobody's."""
+    con.execute(
+        """
+        create or replace table visitor as
+        select visitor_id, min(customer_id) as customer_id, min(how) as how
+        from visit join label using (node) join customer using (label)
+        group by visitor_id having count(distinct customer_id) = 1
+        """
+    )
+
+
+def _publishable(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
+    """Tables ``identities``, ``edges`` and ``review`` in the shape of ``identity_files.TABLES``."""
+    con.execute(
+        "create or replace table used as select e.*, a.label = b.label as is_used from edge as e "
+        "join label as a on a.node = e.l join label as b on b.node = e.r"
+    )
+    con.execute(
+        f"""
+        create or replace table identities as
+        with best as (
+            select node, min_by(rule, (rank, -coalesce(weight, 0))) as rule,
+                min_by({{'weight': weight}}, (rank, -coalesce(weight, 0))).weight as weight
+            from (select l as node, rank, rule, weight from used where is_used
+                union all select r, rank, rule, weight from used where is_used)
+            group by node
+        )
+        select r.kind as record_kind, r.source_id, r.source_system, customer_id, r.is_inferred, r.first_seen,
+            coalesce(best.rule, case when r.kind = '{evidence.GUEST}' then 'guest_email' else 'alone' end) as rule,
+            best.weight as match_weight
+        from record as r join label using (node) join customer using (label) left join best using (node)
+        where r.kind = '{evidence.ACCOUNT}' or node in (
+            select node from guest left join holder using (email) where email is not null and coalesce(people, 1) = 1)
+            or (best.rule = 'decided')
+        union all
+        select '{evidence.VISITOR}', s.visitor_id, 'web', visitor.customer_id, false, min(day),
+            case when any_value(how) = '1 signed_in' then 'signed_in' else 'ordered' end, null
+        from seen as s join visitor using (visitor_id) group by s.visitor_id, visitor.customer_id
+        """
+    )
+    con.execute(
+        "create or replace table edges as select a.kind as record_kind, a.source_id, b.kind as other_kind, b.source_id as other_id, "
+        "rank, rule, weight as match_weight, is_used from used join record as a on a.node = l join record as b on b.node = r"
+    )
+    con.execute(
+        f"""
+        create or replace table review as
+        select a.source_id, b.source_id as other_id, max(weight) + {prior_weight(con, rules)} as match_weight, 'similar' as reason
+        from pair_score
+        join (select node, state_id, source_id from state) as a on a.state_id = state_l
+        join (select node, state_id, source_id from state) as b on b.state_id = state_r
+        join label as x on x.node = a.node
+        join label as y on y.node = b.node
+        where x.label <> y.label
+            and weight + {prior_weight(con, rules)} between {rules.similar.review_from} and {rules.similar.same_from}
+        group by 1, 2
+        """
+    )
+
+
+def _outcome(con: duckdb.DuckDBPyConnection, revision: int, compared: int) -> Outcome:
+    records, customers, largest = con.execute(
+        "select coalesce(sum(n), 0), count(*), coalesce(max(accounts), 0) from (select count(*) as n, "
+        "count(*) filter (where record_kind = 'account') as accounts from identities group by customer_id)"
+    ).fetchall()[0]
+    return Outcome(
+        revision=revision,
+        records=int(records),
+        customers=int(customers),
+        changed_records=_count(con, "changes"),
+        compared_states=compared,
+        review_pairs=_count(con, "review"),
+        largest_cluster=int(largest),
+    )
+
+
+def _cache_version(settings: Settings, rules: Ruleset) -> dict[str, str]:
+    return {
+        "known_value": values.version(rules),
+        "pair_score": f"{values.version(rules)}-{scoring.model_version(settings)}",
+        "known_state": f"{values.version(rules)}-{scoring.model_version(settings)}",
+    }
+
+
+def _load_caches(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, *, from_nothing: bool) -> None:
+    columns = {
+        "known_value": "kind varchar, country varchar, written varchar, normal varchar",
+        "known_state": "state_id ubigint",
+        "pair_score": "state_l ubigint, state_r ubigint, weight double",
+    }
+    versions = identity_files.pointer(settings).get("caches", {})
+    here = identity_files.folder(settings)
+    for table in _CACHES:
+        con.execute(f"create table {table} ({columns[table]})")
+        if here and not from_nothing and versions.get(table) == _cache_version(settings, rules)[table]:
+            con.execute(f"insert into {table} select * from read_parquet({quote_text(here / f'{table}.parquet')})")
+
+
+def _put_in_force(
+    con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, scratch: Path, outcome: Outcome
+) -> None:
+    """Write the tables aside, move them to their place, and let the pointer name them."""
+    import json
+
+    aside = scratch / "generation"
+    aside.mkdir()
+    for table, columns in {**identity_files.TABLES, **dict.fromkeys(_CACHES, None)}.items():
+        fields = ", ".join(columns) if columns else "*"
+        order = "order by all" if columns else ""
+        con.execute(
+            f"copy (select {fields} from {table} {order}) to {quote_text(aside / f'{table}.parquet')} (format parquet)"
+        )
+    settings.identity_dir.mkdir(parents=True, exist_ok=True)
+    settings.identity_dir.chmod(0o700)
+    name = f"generation-{uuid.uuid4().hex[:12]}"
+    aside.rename(settings.identity_dir / name)
+    raw_zone.sync_folder(settings.identity_dir)
+    raw_zone.write_durably(
+        settings.identity_dir / identity_files.POINTER,
+        json.dumps({"generation": name, "caches": _cache_version(settings, rules), **vars(outcome)}),
+    )
+    for other in settings.identity_dir.glob("generation-*"):
+        if other.name != name:
+            shutil.rmtree(other)

@@ -7,6 +7,7 @@ retailer's contracts map other headers, or SQL expressions over them, to those s
 Extraction, the quality gate, the dbt sources and the register of personal data are all derived from here.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -30,15 +31,6 @@ SQL_TYPES = {
     "date": "date",
     "timestamp": "timestamp",
     "boolean": "boolean",
-}
-#: Encodings a contract may name -> the reader's name.
-ENCODINGS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "latin-1": "latin-1",
-    "latin1": "latin-1",
-    "iso-8859-1": "latin-1",
-    "utf-16": "utf-16",
 }
 
 
@@ -127,7 +119,7 @@ class Contract:
         def told(rules: Iterable[Rule]) -> list[tuple[str, ...]]:
             return [(r.name, r.violation, r.severity) for r in rules]
 
-        reading = [self.format, self.delimiter, self.quote, ENCODINGS[self.encoding.lower()], self.timezone]
+        reading = [self.format, self.delimiter, self.quote, codecs.lookup(self.encoding).name, self.timezone]
         reading += [self.decimal_sign, str(self.null_text), str(self.compression), self.source, str(self.where)]
         reading += [str(self.server.sheet), str(self.server.header_row)]
         columns = [
@@ -261,7 +253,10 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         raise ContractError(f"{file}: {error}") from error
     for is_right, sentence in (
         (mode in ("full", "changes", "append"), "deliveryMode must be full, changes or append"),
-        (encoding.lower() in ENCODINGS, f"encoding '{encoding}' cannot be read; use one of {', '.join(ENCODINGS)}"),
+        (
+            _is_encoding(encoding),
+            f"encoding '{encoding}' is not known; write it like utf-8, utf-16, iso-8859-1 or windows-1252",
+        ),
         (
             timezone in _time_zones(),
             f"timezone '{timezone}' is no IANA time zone; write it like Europe/Paris",
@@ -321,6 +316,20 @@ def load_contract(file: Path, base: Contract | None = None) -> Contract:
         drift=_drift(schema.quality or [], file),
         server=place,
     )
+
+
+def _is_encoding(name: str) -> bool:
+    """Whether Python decodes it, byte by byte, to text."""
+    try:
+        b"".decode(name)
+        return codecs.lookup(name).incrementaldecoder is not None
+    except LookupError:
+        return False
+
+
+def is_utf8(encoding: str) -> bool:
+    """Whether a file of this encoding is read as it is; others are written anew first."""
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
 def _day(text: str, file: Path) -> date:

@@ -109,17 +109,3 @@ def sums(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path) -> di
         named = zip(["rows", *numbers], figures, strict=True)
         found.setdefault(day, {})[code] = {name: str(figure or 0) for name, figure in named}
     return found
-
-
-def days_with_repeated_keys(
-    con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int
-) -> set[date]:
-    """Days in which two good rows share the primary key."""
-    if not contract.key or not any(staged.glob("*/*.parquet")):
-        return set()
-    key = ", ".join(map(quote_name, contract.key))
-    found = con.execute(
-        f"select distinct _delivery_date from (select _delivery_date from {staged_relation(staged)} "
-        f"where _violations & {error_mask} = 0 group by _delivery_date, {key} having count(*) > 1)"
-    ).fetchall()
-    return {day for (day,) in found}

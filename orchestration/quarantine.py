@@ -4,7 +4,7 @@ A reader counts records, people open files at a line: the files that hold a bad 
 records to physical lines (``sources.lines``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,7 @@ import duckdb
 from orchestration.contracts import Contract
 from orchestration.profiling import staged_relation
 from orchestration.rules import CONFLICT, MALFORMED, quote_name, quote_text
-from orchestration.sources.files import CONVERTED, DeliveredFile
+from orchestration.sources.files import CONVERTED, DeliveredFile, DeliveryError
 from orchestration.sources.lines import places
 
 
@@ -38,13 +38,11 @@ def keep_rejected(con: duckdb.DuckDBPyConnection) -> None:
         from reject_errors join reject_scans using (scan_id, file_id) join delivered on delivered.path = file_path
         group by file_path, line
     """)
-    con.execute("drop table reject_errors")
-    con.execute("drop table reject_scans")
+    forget_scan(con)
 
 
-def forget_rejected(con: duckdb.DuckDBPyConnection) -> None:
-    """Start anew: the records refused so far are about to be read again."""
-    con.execute("delete from rejected")
+def forget_scan(con: duckdb.DuckDBPyConnection) -> None:
+    """Drop what the reader refused in its last scan: another scan of the same files has told it."""
     con.execute("drop table if exists reject_errors")
     con.execute("drop table if exists reject_scans")
 
@@ -52,6 +50,25 @@ def forget_rejected(con: duckdb.DuckDBPyConnection) -> None:
 def rejected_by_day(con: duckdb.DuckDBPyConnection) -> dict[date, int]:
     """Records per delivery day that could not be split into fields."""
     return dict(con.execute("select _delivery_date, count(*) from rejected group by all").fetchall())
+
+
+def days_with_repeated_keys(
+    con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path, error_mask: int
+) -> set[date]:
+    """Days in which two good rows share the primary key; table ``repeated_keys`` holds the hashes of these keys."""
+    con.execute("create temp table repeated_keys (_delivery_date date, _key ubigint)")
+    if not contract.key or not any(staged.glob("*/*.parquet")):
+        return set()
+    # hashes are small and of one size; that two keys share one only makes their rows be compared
+    con.execute(
+        f"insert into repeated_keys select _delivery_date, {_hash(contract.key)} from {staged_relation(staged)} "
+        f"where _violations & {error_mask} = 0 group by all having count(*) > 1"
+    )
+    return {day for (day,) in con.execute("select distinct _delivery_date from repeated_keys").fetchall()}
+
+
+def _hash(names: Sequence[str]) -> str:
+    return f"hash({', '.join(map(quote_name, names))})"
 
 
 def separate(
@@ -64,55 +81,68 @@ def separate(
     files: Sequence[DeliveredFile],
     rule_names: Sequence[str],
     error_mask: int,
+    numbered: Callable[[], Iterable[str]],
 ) -> dict[date, Outcome]:
     """Write the good rows of ``days`` to ``cleaned`` and the bad ones to ``bad``, Parquet per day.
 
     Of rows equal in every contracted column one is kept, the rest are declared duplicates. Rows of one day
-    that share a key and differ are all bad: no rule could say which is right.
+    that share a key and differ are all bad: no rule could say which is right. ``numbered`` gives SQL of the same rows
+    with ``_row``: it is asked only for days with bad rows, since numbering lets one thread alone read a file.
     """
     cleaned.mkdir()
     bad.mkdir()
     if not days:
         return {}
-    chosen = ", ".join(f"date '{day}'" for day in days)
     key = ", ".join(map(quote_name, contract.key))
-    content = ", ".join(quote_name(c.name) for c in contract.columns)
-    has_rows = any(staged.glob("*/*.parquet"))
-    source = f"select * from {staged_relation(staged)} where _delivery_date in ({chosen})" if has_rows else None
-    if source is not None:
-        con.execute(f"""
-            create or replace temp table judged as
-            select *, case
-                when _violations & {error_mask} <> 0 then 'bad'
-                when min(_content) over same_key <> max(_content) over same_key then 'conflict'
-                when row_number() over (same_key order by _file, _row) > 1 then 'duplicate'
-                else 'good' end as _verdict
-            from (select *, hash({content}) as _content from ({source}))
-            window same_key as (partition by _delivery_date, _violations & {error_mask} <> 0, {key})
-        """)
-    else:
-        con.execute("create or replace temp table judged (_delivery_date date, _verdict varchar)")
-    if has_rows:
+    content = _hash([c.name for c in contract.columns])
+    con.execute("create temp table conflicts (_delivery_date date, _key ubigint)")
+    con.execute("create temp table verdicts (_delivery_date date, _verdict varchar, rows bigint)")
+    if any(staged.glob("*/*.parquet")):
+        chosen = ", ".join(f"date '{day}'" for day in days)
+        source = f"select * from {staged_relation(staged)} where _delivery_date in ({chosen})"
+        is_good = f"_violations & {error_mask} = 0"
+        if contract.key:
+            is_repeated = (
+                f"(_delivery_date, {_hash(contract.key)}) in (select (_delivery_date, _key) from repeated_keys)"
+            )
+            con.execute(f"""
+                create temp table suspects as
+                select *, case
+                    when min(_content) over same_key <> max(_content) over same_key then 'conflict'
+                    when row_number() over (same_key order by _file) > 1 then 'duplicate'
+                    else 'good' end as _verdict
+                from (select *, {content} as _content from ({source}) where {is_good} and {is_repeated})
+                window same_key as (partition by _delivery_date, {key})
+            """)
+            con.execute(
+                f"insert into conflicts select distinct _delivery_date, {_hash(contract.key)} from suspects where _verdict = 'conflict'"
+            )
+            con.execute("insert into verdicts select _delivery_date, _verdict, count(*) from suspects group by all")
+            good = (
+                f"select * from ({source}) where {is_good} and not {is_repeated} union all "
+                "select * exclude (_verdict, _content) from suspects where _verdict = 'good'"
+            )
+        else:
+            good = f"{source} and {is_good}"
         con.execute(
-            f"copy (select * exclude (_verdict, _content), _delivery_date as delivery_date from judged where _verdict = 'good') "
-            f"to {quote_text(cleaned)} (format parquet, partition_by (delivery_date), overwrite_or_ignore true)"
+            f"insert into verdicts select _delivery_date, 'bad', count(*) from ({source}) where not {is_good} group by all"
         )
-        _write_bad(con, contract, bad, files, rule_names)
-    else:
-        _write_bad(con, contract, bad, files, None)
+        con.execute(
+            f"copy (select *, _delivery_date as delivery_date from ({good})) to {quote_text(cleaned)} "
+            "(format parquet, partition_by (delivery_date), overwrite_or_ignore true)"
+        )
     counts = {
-        day: (quarantined, duplicates, conflicts)
-        for day, quarantined, duplicates, conflicts in con.execute("""
-            select _delivery_date, count(*) filter (where _verdict in ('bad', 'conflict')),
-                count(*) filter (where _verdict = 'duplicate'), count(*) filter (where _verdict = 'conflict')
-            from judged group by all
-        """).fetchall()
+        (day, verdict): rows
+        for day, verdict, rows in con.execute("select _delivery_date, _verdict, rows from verdicts").fetchall()
     }
     rejected = rejected_by_day(con)
     outcomes = {}
     for day in days:
-        quarantined, duplicates, conflicts = counts.get(day, (0, 0, 0))
-        outcomes[day] = Outcome(quarantined + rejected.get(day, 0), duplicates, conflicts)
+        bad_rows, conflicts, duplicates = (counts.get((day, name), 0) for name in ("bad", "conflict", "duplicate"))
+        outcomes[day] = Outcome(bad_rows + conflicts + rejected.get(day, 0), duplicates, conflicts)
+    _write_bad(
+        con, contract, bad, files, rule_names, error_mask, numbered, sum(o.quarantined for o in outcomes.values())
+    )
     return outcomes
 
 
@@ -121,7 +151,10 @@ def _write_bad(
     contract: Contract,
     bad: Path,
     files: Sequence[DeliveredFile],
-    rule_names: Sequence[str] | None,
+    rule_names: Sequence[str],
+    error_mask: int,
+    numbered: Callable[[], Iterable[str]],
+    expected: int,
 ) -> None:
     """Write the quarantined rows: table, day, rules, key, file, line, raw text."""
     con.execute(
@@ -131,17 +164,29 @@ def _write_bad(
     con.execute(
         f"insert into bad_rows select _delivery_date, '{MALFORMED}: ' || lower(reason), null, path, record, true from rejected"
     )
-    if rule_names is not None:
+    (rejected,) = con.execute("select count(*) from bad_rows").fetchall()[0]
+    if rejected < expected:
         names = ", ".join(
             f"case when _violations & {1 << i} <> 0 then {quote_text(n)} end" for i, n in enumerate(rule_names)
         )
-        key = ", ".join(f"cast({quote_name(k)} as varchar)" for k in contract.key)
-        con.execute(f"""
-            insert into bad_rows
-            select _delivery_date, case when _verdict = 'conflict' then '{CONFLICT}' else concat_ws(', ', {names}) end,
-                concat_ws(' | ', {key}), path, _row, false
-            from judged join delivered on name = _file where _verdict in ('bad', 'conflict')
-        """)
+        key = ", ".join(f"cast({quote_name(k)} as varchar)" for k in contract.key) or "null"
+        is_bad = f"_violations & {error_mask} <> 0"
+        in_conflict = "false"
+        if con.execute("select 1 from conflicts limit 1").fetchall():
+            in_conflict = f"(_delivery_date, {_hash(contract.key)}) in (select (_delivery_date, _key) from conflicts)"
+        for rows in numbered():
+            con.execute(f"""
+                insert into bad_rows
+                select _delivery_date, case when {is_bad} then concat_ws(', ', {names}) else '{CONFLICT}' end,
+                    concat_ws(' | ', {key}), path, _row, false
+                from ({rows}) join delivered on name = _file where {is_bad} or {in_conflict}
+            """)
+    (found,) = con.execute("select count(*) from bad_rows").fetchall()[0]
+    if found != expected:
+        raise DeliveryError(
+            f"{contract.table}: {expected:,} bad rows were found, {found:,} when the files were read again: they changed "
+            "meanwhile; run again when they are complete"
+        )
     if not con.execute("select 1 from bad_rows limit 1").fetchall():
         return
     paths = {path for (path,) in con.execute("select distinct path from bad_rows").fetchall()}
@@ -160,14 +205,14 @@ def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequen
     """Create ``line_map``: (path, record, is_rejected) -> physical line and raw text, for ``files``."""
     if contract.format in ("parquet", *CONVERTED):
         line = "_line" if contract.format in CONVERTED else "file_row_number + 1"
-        helpers = "filename, file_row_number" + (", _line, _is_broken" if contract.format in CONVERTED else "")
+        helpers = "_path, file_row_number" + (", _line, _is_broken" if contract.format in CONVERTED else "")
         relation = "[" + ", ".join(quote_text(f.path) for f in files) + "]"
         con.execute(f"""
             create or replace temp table line_map as
             select _path as path, _number as record, false as is_rejected, _number as line, cast(to_json(r) as varchar) as raw_text
             from (
-                select {line} as _number, filename as _path, columns(* exclude ({helpers}))
-                from read_parquet({relation}, filename=true, file_row_number=true, hive_partitioning=false)
+                select {line} as _number, _path, columns(* exclude ({helpers}))
+                from read_parquet({relation}, filename='_path', file_row_number=true, hive_partitioning=false)
             ) as r
             where (_path, _number) in (select (path, record) from bad_rows)
         """)

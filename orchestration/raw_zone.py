@@ -265,7 +265,7 @@ def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
 
 def relation(settings: Settings, contract: Contract, days: Set[date] | None = None) -> str:
     """SQL of the accepted rows of a table's delivery days (None: of all): the contract's columns and the technical ones, typed."""
-    columns = [quote_name(c.name) for c in contract.columns] + ["_delivery_date", "_file", "_row"]
+    columns = [quote_name(c.name) for c in contract.columns] + ["_delivery_date", "_file"]
     folder = settings.raw_dir / contract.table
     known = partitions(settings, contract.table).values()
     files = [quote_text(folder / f) for p in known if days is None or p.day in days for f in p.data]
@@ -280,6 +280,5 @@ def empty_relation(contract: Contract) -> str:
     columns += [
         "cast(null as date) as _delivery_date",
         "cast(null as varchar) as _file",
-        "cast(null as bigint) as _row",
     ]
     return f"select {', '.join(columns)} where false"

@@ -1,7 +1,7 @@
 """Deliveries wherever they lie: which there are, and their way onto this machine.
 
 Whatever the server, what is read in the end is a local file: a file of S3 or HTTP is fetched whole and checked first,
-a sheet of Excel and a table of PostgreSQL become a table of texts. So a row is typed, judged, quarantined and
+a sheet of Excel and a table of PostgreSQL become a table of texts, any text becomes UTF-8. So a row is typed, judged, quarantined and
 counted by one and the same code.
 """
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import Contract
+from orchestration.contracts import Contract, is_utf8
 from orchestration.settings import Settings
-from orchestration.sources import excel, files, http, postgresql, s3
+from orchestration.sources import excel, files, http, postgresql, s3, text
 from orchestration.sources.files import DeliveredFile, DeliveryError, Fetched
 
 
@@ -71,7 +71,8 @@ def fetch(
     A file that cannot be had whole fails its day. Raises SourceError as ``discover`` does.
     """
     kind = contract.server.type
-    if kind == "local" and contract.format != "xlsx":
+    is_foreign = contract.format in files.TEXT and not is_utf8(contract.encoding)
+    if kind == "local" and contract.format != "xlsx" and not is_foreign:
         return Fetched(dict(deliveries))
     folder.mkdir()
     if kind == "postgresql":
@@ -86,6 +87,8 @@ def fetch(
                 local = http.fetch(settings, contract, found, folder)
             if contract.format == "xlsx":
                 local = tuple(excel.convert(contract, file, folder, fetched.headers) for file in local)
+            if is_foreign:
+                local = tuple(text.as_utf8(contract, file, folder) for file in local)
             fetched.files[day] = local
         except DeliveryError as error:
             fetched.failures[day] = str(error)

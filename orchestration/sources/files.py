@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,15 +17,18 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import ENCODINGS, Contract
+from orchestration.contracts import Contract
 from orchestration.rules import quote_name, quote_text
 from orchestration.servers import TABLE
 
-#: A longer record is refused: no row of a retailer has it, and an unclosed quote must not eat memory.
+#: A longer record is set aside: no row of a retailer has it, and an unclosed quote must not eat memory.
 MAX_LINE_BYTES = 2_000_000
 _HEADER_BYTES = 1_000_000
 #: Formats that are read as Parquet of texts with ``_line`` and ``_is_broken``, written when they were fetched.
 CONVERTED = ("xlsx", TABLE)
+TEXT = ("csv", "jsonl")
+#: Names that the reader gives to columns of its own; a source's column of that name is read under another.
+_TECHNICAL = ("", "_path", "_row", "_malformed", "_file", "_delivery_date", "file_row_number")
 
 _DATE_FIELD = re.compile(r"\{date(?::([^}]*))?\}")
 
@@ -124,20 +126,11 @@ def is_gzip(contract: Contract, file: DeliveredFile) -> bool:
     return file.path.suffix == ".gz" if contract.compression is None else contract.compression == "gzip"
 
 
-def check_whole(contract: Contract, file: DeliveredFile) -> None:
-    """Raise DeliveryError where a gzip file is cut off or damaged: DuckDB reads such a file up to the damage."""
-    if not is_gzip(contract, file):
-        return
-    try:
-        with gzip.open(file.path, "rb") as stream:
-            while stream.read(1 << 20):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise DeliveryError(f"{file.name} is no whole gzip file: {error}") from error
+def csv_header(contract: Contract, file: DeliveredFile, encoding: str) -> tuple[str, ...]:
+    """The header of a CSV file in UTF-8. Raises DeliveryError where it is no text or lacks a contracted column.
 
-
-def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
-    """The header of a CSV file. Raises DeliveryError where it is no text or lacks a contracted column."""
+    ``encoding`` is what the file was delivered in.
+    """
     opener = gzip.open if is_gzip(contract, file) else open
     try:
         with opener(file.path, "rb") as stream:
@@ -150,13 +143,11 @@ def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
     if line is None:
         raise DeliveryError(f"{file.name} has no end of line within its first {_HEADER_BYTES:,} bytes")
     try:
-        text = line.decode("utf-8-sig" if contract.encoding.lower() in ("utf-8", "utf8") else contract.encoding)
+        text = line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DeliveryError(
-            f"{file.name} is not {contract.encoding} text (byte {error.start + 1} of its header)"
-        ) from error
+        raise DeliveryError(f"{file.name} is not {encoding} text (byte {error.start + 1} of its header)") from error
     if "\0" in text:
-        raise DeliveryError(f"{file.name} is not {contract.encoding} text: its header holds zero bytes")
+        raise DeliveryError(f"{file.name} is not {encoding} text: its header holds zero bytes")
     header = tuple(next(csv.reader(io.StringIO(text), delimiter=contract.delimiter, quotechar=contract.quote), []))
     header = tuple(name.strip() for name in header)
     check_repeated(file, header)
@@ -166,7 +157,7 @@ def csv_header(contract: Contract, file: DeliveredFile) -> tuple[str, ...]:
 
 def check_repeated(file: DeliveredFile, header: Iterable[str]) -> None:
     """Raise DeliveryError where two columns have one name, case aside."""
-    names = list(header)
+    names = [name for name in header if name]
     folded = [name.lower() for name in names]
     twice = sorted({name for name in names if folded.count(name.lower()) > 1})
     if twice:
@@ -217,28 +208,32 @@ def _paths(files: Sequence[DeliveredFile]) -> str:
     return "[" + ", ".join(quote_text(f.path) for f in files) + "]"
 
 
-def _encoding(contract: Contract) -> str:
-    return ENCODINGS[contract.encoding.lower()]
+def _reader_name(header: str, position: int) -> str:
+    """What a source's column is called while it is read: not as the technical columns, and not nothing."""
+    return f"{header or 'column'}_{position + 1}" if header.lower() in _TECHNICAL else header
 
 
-def text_lines(contract: Contract, files: Sequence[DeliveredFile], encoding: str) -> str:
-    """SQL of a relation (line, filename) of the physical lines of text files; blank lines are null."""
+def _text_options(contract: Contract, *, parallel: bool) -> str:
     return (
-        f"read_csv({_paths(files)}, auto_detect=false, header=false, delim=chr(1), quote='', escape='', "
-        f"columns={{'line': 'VARCHAR'}}, filename=true, null_padding=true, encoding={quote_text(encoding)}, "
-        f"compression={quote_text(contract.compression or 'auto')}, "
-        f"max_line_size={MAX_LINE_BYTES}, strict_mode=false, store_rejects=true)"
+        f"auto_detect=false, filename='_path', compression={quote_text(contract.compression or 'auto')}, "
+        f"max_line_size={MAX_LINE_BYTES}, store_rejects=true, parallel={parallel}"
     )
 
 
-def _csv(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str]) -> str:
-    columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header)
+def _lines(contract: Contract, files: Sequence[DeliveredFile], *, parallel: bool) -> str:
+    """SQL of a relation (line, _path) of the physical lines of text files; blank lines are null."""
     return (
-        f"read_csv({_paths(files)}, auto_detect=false, header=true, delim={quote_text(contract.delimiter)}, "
-        f"quote={quote_text(contract.quote)}, escape={quote_text(contract.quote)}, columns={{{columns}}}, filename=true, "
-        f"nullstr='', encoding={quote_text(_encoding(contract))}, "
-        f"compression={quote_text(contract.compression or 'auto')}, "
-        f"max_line_size={MAX_LINE_BYTES}, strict_mode=true, store_rejects=true)"
+        f"read_csv({_paths(files)}, {_text_options(contract, parallel=parallel)}, header=false, delim=chr(1), quote='', "
+        "escape='', columns={'line': 'VARCHAR'}, null_padding=true, strict_mode=false)"
+    )
+
+
+def _csv(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], *, parallel: bool) -> str:
+    columns = ", ".join(f"{quote_text(_reader_name(name, i))}: 'VARCHAR'" for i, name in enumerate(header))
+    return (
+        f"read_csv({_paths(files)}, {_text_options(contract, parallel=parallel)}, header=true, "
+        f"delim={quote_text(contract.delimiter)}, quote={quote_text(contract.quote)}, escape={quote_text(contract.quote)}, "
+        f"columns={{{columns}}}, nullstr='', strict_mode=true)"
     )
 
 
@@ -254,46 +249,74 @@ def _json_shape(headers: Sequence[str]) -> str:
     return json.dumps(shape)
 
 
-def source_relation(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], landing: Path) -> str:
-    """SQL (FROM item) of the files' records: the source's columns, ``_file``, ``_row`` and ``_malformed``.
+#: A number of a JSON line with more digits than a binary fraction holds.
+_LONG_NUMBER = r"[0-9][0-9.]{15}"
+_JSON_TOKEN = r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|(?s:.)'
+#: Such numbers become texts, so that they are typed digit by digit.
+_EXACT_LINE = (
+    f"case when regexp_matches(line, {quote_text(_LONG_NUMBER)}) then array_to_string(list_transform("
+    f"regexp_extract_all(line, {quote_text(_JSON_TOKEN)}), "
+    "lambda token: case when length(token) > 16 and token[1] <> '\"' then '\"' || token || '\"' else token end), '') else line end"
+)
 
-    ``_row`` counts the readable records of a file from 1. Files of one call have the same ``header``.
+
+def _json_records(contract: Contract, lines: str) -> str:
+    shape = quote_text(_json_shape([c.header for c in contract.columns if c.header]))
+    return (
+        "(select * replace (_fields is null as _malformed) from ("
+        f"select *, try(json_transform({_EXACT_LINE}, {shape})) as _fields from {lines} where line is not null))"
+    )
+
+
+def source_relation(
+    contract: Contract,
+    files: Sequence[DeliveredFile],
+    header: Sequence[str],
+    landing: Path,
+    *,
+    numbered: bool,
+    parallel: bool = True,
+) -> str:
+    """SQL (FROM item) of the files' records: the source's columns, ``_path``, ``_row`` and ``_malformed``.
+
+    ``_row`` counts the readable records of a file from 1 where ``numbered``; a text file is then read by one thread.
+    Files of one call have the same ``header``.
     """
-    one_file = len(files) == 1
-    numbered = "row_number() over ()"
-    offset = "" if one_file else " - min(_n) over (partition by filename) + 1"
+    number = "cast(null as bigint) as _row"
+    if numbered:
+        number = "row_number() over () as _row"
+        parallel = False
     if contract.format == "parquet":
+        names = ", ".join(f"{quote_name(name)} as {quote_name(_reader_name(name, i))}" for i, name in enumerate(header))
         records = (
-            "(select * exclude (filename, file_row_number), filename as _path, file_row_number + 1 as _row, false as _malformed "
-            f"from read_parquet({_paths(files)}, filename=true, file_row_number=true))"
+            f"(select {names}, _path, file_row_number + 1 as _row, false as _malformed "
+            f"from read_parquet({_paths(files)}, filename='_path', file_row_number=true, hive_partitioning=false))"
         )
     elif contract.format in CONVERTED:
         records = (
-            "(select * exclude (filename, _line, _is_broken), filename as _path, _line as _row, _is_broken as _malformed "
-            f"from read_parquet({_paths(files)}, filename=true, union_by_name=false, hive_partitioning=false))"
-        )
-    elif contract.format == "csv":
-        # not by the reader's nullstr: it takes a field too many for none where that field is null
-        nulls = [f"nullif({quote_name(h)}, {quote_text(contract.null_text)}) as {quote_name(h)}" for h in header if h]
-        replaced = f" replace ({', '.join(nulls)})" if contract.null_text else ""
-        records = (
-            f"(select * exclude (filename, _n){replaced}, filename as _path, _n{offset} as _row, false as _malformed "
-            f"from (select *, {numbered} as _n from {_csv(contract, files, header)}))"
+            "(select * exclude (_line, _is_broken), _line as _row, _is_broken as _malformed "
+            f"from read_parquet({_paths(files)}, filename='_path', union_by_name=false, hive_partitioning=false))"
         )
     else:
-        shape = quote_text(_json_shape([c.header for c in contract.columns if c.header]))
-        records = (
-            "(select line, _fields, filename as _path, _row, line is not null and _fields is null as _malformed from ("
-            f"select line, filename, _n{offset} as _row, try(json_transform(line, {shape})) as _fields "
-            f"from (select *, {numbered} as _n from {text_lines(contract, files, _encoding(contract))})) where line is not null)"
+        is_csv = contract.format == "csv"
+        read = (
+            _csv(contract, files, header, parallel=parallel) if is_csv else _lines(contract, files, parallel=parallel)
         )
+        # not by the reader's nullstr: it takes a field too many for none where that field is null
+        columns = [quote_name(_reader_name(name, i)) for i, name in enumerate(header)] if is_csv else []
+        nulls = [f"nullif({c}, {quote_text(contract.null_text)}) as {c}" for c in columns]
+        replaced = f" replace ({', '.join(nulls)})" if nulls and contract.null_text else ""
+        read = f"(select *{replaced}, {number}, false as _malformed from {read})"
+        if numbered and len(files) > 1:
+            read = f"(select * replace (_row - min(_row) over (partition by _path) + 1 as _row) from {read})"
+        records = read if is_csv else _json_records(contract, read)
     return contract.source.replace("{source}", f"{records} as source").replace("{landing}", str(landing))
 
 
-def source_value(contract: Contract, header: str) -> str:
-    """SQL of one source field by its header."""
+def source_value(contract: Contract, header: str, position: int) -> str:
+    """SQL of one source field by its header, which stands at ``position`` of the file's header."""
     if contract.format != "jsonl":
-        return quote_name(header)
+        return quote_name(header if contract.format in CONVERTED else _reader_name(header, position))
     value = "_fields." + ".".join(quote_name(part) for part in header.split("."))
     for null in ("", contract.null_text):
         value = value if null is None else f"nullif({value}, {quote_text(null)})"

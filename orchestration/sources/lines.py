@@ -24,16 +24,15 @@ class Place:
 
 
 def places(contract: Contract, file: DeliveredFile) -> Iterator[Place]:
-    """The records of a text file in order. Bytes that are no text of the contract's encoding show as hexadecimal."""
-    encoding = "utf-8-sig" if contract.encoding.lower() in ("utf-8", "utf8") else contract.encoding
+    """The records of a text file in UTF-8, in order. Bytes that are no UTF-8 show as hexadecimal."""
     opener = gzip.open if is_gzip(contract, file) else open
     quote = contract.quote if contract.format == "csv" else ""
     record, first_line, texts, is_open = 0, 0, list[str](), False
     one_column = False  # an empty line of a file with one column is a record without a value
-    with opener(file.path, "rt", encoding=encoding, errors="backslashreplace") as stream:
+    with opener(file.path, "rt", encoding="utf-8-sig", errors="backslashreplace") as stream:
         for line, (text, length) in enumerate(_lines(cast(TextIO, stream)), start=1):
             if line == 1:
-                one_column = contract.delimiter not in text
+                one_column = contract.format == "csv" and contract.delimiter not in text
             if not is_open:
                 record, first_line, texts = record + 1, line, []
             if sum(map(len, texts)) < KEPT_CHARACTERS:

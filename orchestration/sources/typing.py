@@ -52,8 +52,8 @@ def _checked(value: str, raw: str, pattern: str, printed: str) -> TypedValue:
 
 def _from_text(column: Column, contract: Contract, raw: str) -> TypedValue:
     kind = column.logical_type
-    if kind == "string":
-        return TypedValue(raw, "false")
+    if kind == "string":  # most databases cannot hold a zero byte, and none of a retailer's texts has one
+        return TypedValue(raw, f"contains({raw}, chr(0))")
     if kind == "integer":
         value = f"try_cast({raw} as bigint)"
         return _checked(value, raw, r"\s*[+-]?[0-9]+\s*", f"cast({value} as varchar)")

@@ -159,6 +159,6 @@ def test_a_large_delivery_of_many_files_is_accounted_for_by_line(tmp_path: Path)
     # a note of two lines stands before each row whose number is not a multiple of three
     expected = [2 + n + n - len(range(0, n, 3)) for n in (7, 9_999, 19_998)]
     assert quarantined(settings, contract, "line") == sorted((line,) for line in expected * 4)
-    assert raw_rows(settings, contract, "_file, max(_row), count(*)", "true group by _file") == [
-        (f"{part}/sales_2024-03-01.csv", 20_000, 19_997) for part in range(4)
+    assert raw_rows(settings, contract, "_file, count(*)", "true group by _file") == [
+        (f"{part}/sales_2024-03-01.csv", 19_997) for part in range(4)
     ]

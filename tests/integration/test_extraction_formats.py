@@ -35,16 +35,16 @@ def test_a_csv_delivery_is_loaded_with_the_contracts_types(tmp_path: Path) -> No
     assert raw_rows(settings, contract, COLUMNS) == [FIRST, SECOND]
 
 
-def test_every_row_knows_its_day_its_file_and_its_number(tmp_path: Path) -> None:
+def test_every_row_knows_its_day_and_its_file(tmp_path: Path) -> None:
     settings, contract = settings_in(tmp_path), sales_contract(tmp_path, path="*/sales_{date}.csv")
     deliver(settings, csv_text([sale(1), sale(2)]), "a/sales_2024-03-01.csv")
     deliver(settings, csv_text([sale(3), sale(4)]), "b/sales_2024-03-01.csv")
     load(settings, contract)
-    assert raw_rows(settings, contract, "sale_id, _delivery_date, _file, _row") == [
-        ("S1", date(2024, 3, 1), "a/sales_2024-03-01.csv", 1),
-        ("S2", date(2024, 3, 1), "a/sales_2024-03-01.csv", 2),
-        ("S3", date(2024, 3, 1), "b/sales_2024-03-01.csv", 1),
-        ("S4", date(2024, 3, 1), "b/sales_2024-03-01.csv", 2),
+    assert raw_rows(settings, contract, "sale_id, _delivery_date, _file") == [
+        ("S1", date(2024, 3, 1), "a/sales_2024-03-01.csv"),
+        ("S2", date(2024, 3, 1), "a/sales_2024-03-01.csv"),
+        ("S3", date(2024, 3, 1), "b/sales_2024-03-01.csv"),
+        ("S4", date(2024, 3, 1), "b/sales_2024-03-01.csv"),
     ]
 
 

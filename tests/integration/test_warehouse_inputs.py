@@ -45,7 +45,7 @@ def test_every_table_of_the_mart_is_there_with_its_columns_and_types(
     for table, contract in default_contracts().items():
         described = [(row[0], row[1]) for row in query(settings, f"describe raw.{table}")]
         columns = [(c.name, c.sql_type.upper()) for c in contract.columns]
-        assert described == [*columns, ("_delivery_date", "DATE"), ("_file", "VARCHAR"), ("_row", "BIGINT")]
+        assert described == [*columns, ("_delivery_date", "DATE"), ("_file", "VARCHAR")]
         assert query(settings, f"select count(*) from raw.{table}") == [(2 if table == "channels" else 0,)]
     assert query(settings, "select channel_id, channel_name, channel_type, is_direct from raw.channels order by 1") == [
         ("M", "Market", "store", False),

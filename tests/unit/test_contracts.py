@@ -124,7 +124,7 @@ def test_a_required_column_left_out_is_refused_by_name(tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"server": {"format": "avro"}}, "format 'avro' is unknown; use one of csv, jsonl, parquet, xlsx"),
-        ({"server": {"encoding": "cp1252"}}, "encoding 'cp1252' cannot be read"),
+        ({"server": {"encoding": "cp-1252"}}, "encoding 'cp-1252' is not known"),
         ({"access": {"timezone": "Europe/Pari"}}, "timezone 'Europe/Pari' is no IANA time zone"),
         ({"access": {"compression": "zip"}}, "compression must be none or gzip"),
         ({"access": {"decimalSign": ";"}}, "decimalSign must be '.' or ','"),

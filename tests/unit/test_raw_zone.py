@@ -159,5 +159,4 @@ def test_a_table_without_rows_has_the_columns_and_types_of_its_contract(settings
         ("note", "VARCHAR"),
         ("_delivery_date", "DATE"),
         ("_file", "VARCHAR"),
-        ("_row", "BIGINT"),
     ]

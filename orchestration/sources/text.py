@@ -1,0 +1,83 @@
+"""Text files before they are read: whole, in UTF-8, without an endless line, and counted by other means than the reader's.
+
+DuckDB takes a damaged gzip file up to the damage, decodes few encodings and drops a line longer than its buffer without
+a word. So every text file is gone through once, in large pieces, before DuckDB reads it.
+"""
+
+import codecs
+import gzip
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from orchestration.contracts import Contract
+from orchestration.sources.files import MAX_LINE_BYTES, DeliveredFile, DeliveryError, is_gzip, local_copy
+
+#: A file with a longer line is refused: beyond its buffer of 16 times the maximum, DuckDB loses a line in silence.
+_REFUSED_LINE_BYTES = 8 * MAX_LINE_BYTES
+_PIECE = 1 << 20
+
+
+def as_utf8(contract: Contract, file: DeliveredFile, folder: Path) -> DeliveredFile:
+    """Write a file of another encoding into ``folder`` as plain UTF-8.
+
+    A byte that is no text of the encoding stays as it is, which is no UTF-8 either: the reader sets its record aside.
+    Raises DeliveryError where the file cannot be decoded at all or is no whole gzip file.
+    """
+    target = local_copy(folder, file.name.removesuffix(".gz"))
+    decoder = codecs.getincrementaldecoder(contract.encoding)("surrogateescape")
+    position = 0
+    try:
+        with _opened(contract, file) as stream, target.open("wb") as out:
+            while True:
+                piece = stream.read(_PIECE)
+                out.write(decoder.decode(piece, not piece).encode("utf-8", "surrogateescape"))
+                if not piece:
+                    break
+                position += len(piece)
+    except UnicodeError as error:
+        raise DeliveryError(
+            f"{file.name} is not {contract.encoding} text (after {position:,} bytes: {error.reason})"  # type: ignore[attr-defined]
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(file, error) from error
+    return replace(file, path=target)
+
+
+def count_lines(contract: Contract, file: DeliveredFile) -> int:
+    """The physical lines of a UTF-8 file, blank ones too.
+
+    Raises DeliveryError where it is no whole gzip file or has a line that the reader would lose.
+    """
+    ends = run = 0
+    last = b"\n"
+    try:
+        with _opened(contract, file) as stream:
+            while piece := stream.read(_PIECE):
+                found = piece.count(b"\n")
+                returns = piece.count(b"\r")
+                if returns:
+                    # CR LF is one end, also where a piece begins between the two
+                    found += returns - piece.count(b"\r\n") - (last == b"\r" and piece[:1] == b"\n")
+                elif last == b"\r" and piece[:1] == b"\n":
+                    found -= 1
+                ends += found
+                run = 0 if found else run + len(piece)
+                if run > _REFUSED_LINE_BYTES:
+                    raise DeliveryError(
+                        f"{file.name} has a line of more than {_REFUSED_LINE_BYTES:,} bytes (line {ends + 1:,}): no text, or its "
+                        "line ends are missing"
+                    )
+                last = piece[-1:]
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(file, error) from error
+    return ends + (last not in (b"\n", b"\r"))
+
+
+def _opened(contract: Contract, file: DeliveredFile) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(file.path, "rb") if is_gzip(contract, file) else file.path.open("rb"))
+
+
+def _damaged(file: DeliveredFile, error: Exception) -> DeliveryError:
+    return DeliveryError(f"{file.name} is no whole gzip file: {error}")

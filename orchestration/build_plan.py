@@ -50,7 +50,9 @@ def plan_build(
     )
     last = con.execute("select as_of_date, basis from control.last_build").fetchone()
     con.execute("delete from control.last_build")
-    is_whole = whole or last is None or last[1] != basis or as_of_date is None or as_of_date < last[0]
+    is_whole = (
+        whole or last is None or last[1] != basis or as_of_date is None or last[0] is None or as_of_date < last[0]
+    )
     con.execute("create or replace table control.build_plan (is_whole boolean, last_as_of_date date)")
     con.execute(
         "insert into control.build_plan values (?, ?)", [is_whole, None if is_whole or last is None else last[0]]

@@ -30,7 +30,7 @@ class NodeResult:
     sql: str = ""
 
 
-def _arguments(settings: Settings) -> list[str]:
+def arguments(settings: Settings) -> list[str]:
     return [
         "--project-dir", str(DBT_PROJECT_DIR),
         "--profiles-dir", str(DBT_PROJECT_DIR),
@@ -72,7 +72,7 @@ def _compile(settings: Settings, target: Path) -> None:
     """Parse the project and compile its data tests; no database is opened, another process may be writing there."""
     options = ["--no-introspect", "--no-populate-cache", "--select", "test_type:data"]
     quiet = ["--log-level", "none", "--log-level-file", "none"]
-    result = _invoke([*quiet, "compile", *_arguments(settings), *options])
+    result = _invoke([*quiet, "compile", *arguments(settings), *options])
     compiled = {r.node.unique_id: r.node.compiled_code for r in result.result.results}
     aside = target.with_suffix(".part")
     aside.write_text(json.dumps(compiled))
@@ -114,7 +114,7 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
                 "--no-write-json",
                 "--no-use-colors",
                 "build",
-                *_arguments(settings),
+                *arguments(settings),
                 "--exclude-resource-type",
                 "unit_test",
                 "--exclude-resource-type",

@@ -1,0 +1,141 @@
+"""Builds of the mart at the price of their SQL: the statements that dbt sent for a build, recorded once, sent again.
+
+A dbt call costs seconds whatever the rows; a property test makes hundreds of builds of a few dozen rows each. What dbt sends for a
+whole build and for one of touched keys does not depend on the rows, so it is recorded from two real dbt calls.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration import dbt_runner, warehouse
+from orchestration.contracts import Contract
+from orchestration.settings import Settings
+from orchestration.warehouse import DATAMART, RESTRICTED, WAREHOUSE
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The statements of both kinds of build, and build databases that hold the seeds."""
+
+    seeded: Path
+    whole: Sequence[str]
+    touched: Sequence[str]
+
+
+def record(settings: Settings, contracts: Mapping[str, Contract]) -> Recording:
+    """Run dbt twice over a raw zone that holds at least one delivery: from nothing, then over what is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIDELIS_DBT_THREADS", "1")
+        settings.export()
+        warehouse.prepare(settings, contracts)
+        _dbt(settings, "seed")
+        seeded = settings.home / "seeded"
+        shutil.copytree(settings.warehouse_dir, seeded)
+        statements = []
+        for is_whole in (True, False):
+            plan = warehouse.prepare(settings, contracts)
+            assert plan.is_whole == is_whole
+            statements.append(_dbt(settings, "run", *(["--full-refresh"] if is_whole else [])))
+            warehouse.finish(settings, plan)
+    return Recording(seeded, *statements)
+
+
+def _dbt(settings: Settings, *command: str) -> list[str]:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    sent: list[str] = []
+
+    def listen(event: Any) -> None:
+        # each statement is a transaction of its own here: a build that stops leaves no less behind
+        if event.info.name == "SQLQuery" and not event.data.sql.rstrip().lower().endswith(
+            ("begin", "commit", "rollback")
+        ):
+            sent.append(event.data.sql)
+
+    try:
+        result = dbtRunner(callbacks=[listen]).invoke(
+            ["--log-level", "none", *command, *dbt_runner.arguments(settings)]
+        )
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    assert result.success, result.exception or [r.message for r in result.result if r.status == "error"]
+    return sent
+
+
+def build(
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    recording: Recording,
+    *,
+    whole: bool = False,
+    stop_after: float | None = None,
+) -> bool:
+    """One build of all models; stopped after that share of its statements, as by a kill, if asked. Returns whether it was whole."""
+    plan = warehouse.prepare(settings, contracts, whole=whole)
+    if plan.is_whole:
+        warehouse.reset(settings)
+        shutil.copytree(recording.seeded, settings.warehouse_dir, dirs_exist_ok=True)
+        plan = warehouse.prepare(settings, contracts, whole=True)
+    statements = recording.whole if plan.is_whole else recording.touched
+    kept = statements if stop_after is None else statements[: int(len(statements) * stop_after)]
+    with _connected(settings) as con:
+        for statement in kept:
+            con.execute(statement)
+    if stop_after is None:
+        warehouse.finish(settings, plan)
+    return plan.is_whole
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    folder = settings.warehouse_dir
+    with duckdb.connect(str(folder / WAREHOUSE), config={"threads": 1}) as con:
+        con.execute("set TimeZone = 'UTC'")
+        for file, alias in ((DATAMART, "datamart"), (RESTRICTED, "personal")):
+            con.execute(f"attach '{folder / file}' as {alias}")
+        yield con
+
+
+def content(settings: Settings) -> dict[str, tuple[int, str]]:
+    """Rows and checksum of every published table, as built."""
+    found = {}
+    with _connected(settings) as con:
+        tables = con.execute(
+            "select database_name || '.' || schema_name || '.' || table_name from duckdb_tables() "
+            "where database_name in ('datamart', 'personal')"
+        ).fetchall()
+        for (table,) in tables:
+            found[table] = (
+                con.execute(f"select count(*) from {table}").fetchall()[0][0],
+                warehouse.checksum(con, table),
+            )
+    return found
+
+
+def differences(
+    settings: Settings, other: Settings, show: Callable[[str], bool] = bool
+) -> dict[str, list[tuple[Any, ...]]]:
+    """The first rows of each published table that only one of two builds has."""
+    ours, theirs = content(settings), content(other)
+    different = [t for t in sorted(ours.keys() | theirs.keys()) if ours.get(t) != theirs.get(t) and show(t)]
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for table in different:
+        database, relation = table.split(".", 1)
+        file = DATAMART if database == "datamart" else RESTRICTED
+        with duckdb.connect() as con:
+            con.execute(f"attach '{settings.warehouse_dir / file}' as one (read_only)")
+            con.execute(f"attach '{other.warehouse_dir / file}' as two (read_only)")
+            for a, b in (("one", "two"), ("two", "one")):
+                rows = con.execute(
+                    f"select * from {a}.{relation} except all select * from {b}.{relation} limit 3"
+                ).fetchall()
+                found.setdefault(table, []).extend((a, *row) for row in rows)
+    return found

@@ -16,10 +16,11 @@ DICTIONARY = PROJECT_DIR / "docs" / "data-dictionary.md"
 
 #: Folders of dbt_project/models/marts in reading order, with their title; others follow under their own name.
 SECTIONS = {
-    "core": "Dimensions, facts and audit",
+    "core": "Dimensions and facts",
     "customer_value": "Customer value",
     "indicators": "Indicators",
     "campaigns": "Campaigns",
+    "audit": "Account of every row and sum",
     "restricted": "Restricted release (direct identifiers)",
 }
 

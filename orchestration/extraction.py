@@ -152,7 +152,8 @@ def _judge(settings: Settings, window: Window, staged: Path, con: duckdb.DuckDBP
         partitions[day] = drift.hold(contract, partition, past, accept=window.accept_drift)
         if not partitions[day].loaded:
             shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
-    held = profiling.sums(con, contract, staged)
+    has_rows = any(staged.glob("*/*.parquet"))
+    held = profiling.sums(con, contract, profiling.staged_relation(staged)) if has_rows else {}
     token = scratch.name.rsplit("-", 1)[1][:12]
     data = raw_zone.adopt(staged, settings.raw_dir / contract.table, token)
     kept = raw_zone.adopt_private(settings, bad, contract.table, token)

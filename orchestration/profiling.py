@@ -90,21 +90,19 @@ def profile(
     return profiles
 
 
-def sums(con: duckdb.DuckDBPyConnection, contract: Contract, staged: Path) -> dict[date, dict[str, dict[str, str]]]:
-    """Rows, and the exact sum of each number, that the accepted files of each day hold, by currency.
+def sums(con: duckdb.DuckDBPyConnection, contract: Contract, files: str) -> dict[date, dict[str, dict[str, str]]]:
+    """Rows, and the exact sum of each number, that a relation of accepted ``files`` holds, by day and currency.
 
     Counted in the files as they go into the raw zone, after bad and repeated rows are out, so that it is a figure of
     its own beside the row accounting. The currency is '' where the table has none or a row names none.
     """
-    if not any(staged.glob("*/*.parquet")):
-        return {}
     captured = [c for c in contract.columns if c.captured]
     numbers = [c.name for c in captured if c.logical_type == "number" and c.classification not in _PRIVATE]
     currency = "coalesce(currency, '')" if any(c.name == "currency" for c in captured) else "''"
     totals = ", ".join(["count(*)", *(f"sum({quote_name(name)})" for name in numbers)])
     found: dict[date, dict[str, dict[str, str]]] = {}
     for day, code, *figures in con.execute(
-        f"select _delivery_date, {currency} as code, {totals} from {staged_relation(staged)} group by all order by all"
+        f"select _delivery_date, {currency} as code, {totals} from {files} group by all order by all"
     ).fetchall():
         named = zip(["rows", *numbers], figures, strict=True)
         found.setdefault(day, {})[code] = {name: str(figure or 0) for name, figure in named}

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import raw_zone
+from orchestration import accounting, raw_zone
 from orchestration.build_plan import BuildPlan, plan_build, remember_build
 from orchestration.contracts import Contract, default_contracts
 from orchestration.rules import quote_name, quote_text
@@ -145,6 +145,7 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str 
                 for table, default in default_contracts().items()
             ],
         )
+        accounting.show_deliveries(con, settings, contracts)
         con.execute("commit")
     return plan
 
@@ -197,6 +198,15 @@ def relations(settings: Settings) -> Relations:
         ).fetchall():
             columns.setdefault(_quoted(names), {})[column] = column_type
     return Relations(rows, columns)
+
+
+def account(settings: Settings) -> dict[str, str]:
+    """The account of every row and sum as built, as Markdown by the name of the test that holds it."""
+    file = settings.warehouse_dir / DATAMART
+    if not file.exists():
+        return {}
+    with connect_file(settings, file) as con:
+        return accounting.reports(con)
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -47,8 +47,13 @@ def mart_keys() -> list[dg.AssetKey]:
     return [translator.get_asset_key(n) for n in nodes]
 
 
-def as_events(results: Sequence[NodeResult], rows: Mapping[str, int], lineages: Mapping[str, Lineage]) -> Iterator[Any]:
-    """dbt's results as Dagster's: a built model is a materialisation, a test is a check."""
+def as_events(
+    results: Sequence[NodeResult],
+    rows: Mapping[str, int],
+    lineages: Mapping[str, Lineage],
+    account: Mapping[str, str],
+) -> Iterator[Any]:
+    """dbt's results as Dagster's: a built model is a materialisation, a test is a check; ``account``: Markdown by test."""
     for result in results:
         node = manifest["nodes"].get(result.unique_id)
         if node is None or result.status == "skipped":
@@ -64,13 +69,16 @@ def as_events(results: Sequence[NodeResult], rows: Mapping[str, int], lineages: 
         elif result.status != "error":
             check = get_asset_check_key_for_test(manifest, translator, result.unique_id, None)
             if check is not None:
+                figures: dict[str, Any] = {"rows_failing": result.failures, "seconds": round(result.seconds, 3)}
+                if node["name"] in account:
+                    figures["account"] = dg.MetadataValue.md(account[node["name"]])
                 severity = dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR
                 yield dg.AssetCheckResult(
                     asset_key=check.asset_key,
                     check_name=check.name,
                     passed=result.status == "pass",
                     severity=severity,
-                    metadata={"rows_failing": result.failures, "seconds": round(result.seconds, 3)},
+                    metadata=figures,
                 )
 
 
@@ -138,7 +146,7 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
     built = warehouse.relations(settings)
     models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
     lineages = cached_lineage(settings.dbt_target_dir / "column_lineage.json", models, built.columns)
-    yield from as_events(results, built.rows, lineages)
+    yield from as_events(results, built.rows, lineages, warehouse.account(settings))
     sentence = failure_sentence(results)
     if sentence is not None:
         raise dg.Failure(description=sentence, allow_retries=False)

@@ -31,6 +31,7 @@ class NodeResult:
 
 
 def arguments(settings: Settings) -> list[str]:
+    """dbt's options for this project and these settings, the same for every command."""
     return [
         "--project-dir", str(DBT_PROJECT_DIR),
         "--profiles-dir", str(DBT_PROJECT_DIR),

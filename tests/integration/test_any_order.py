@@ -6,11 +6,10 @@ pools, so that everything meets everything: lines before their orders, returns o
 
 import csv
 import datetime as dt
-import json
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from orchestration.contracts import Contract, default_contracts, load_contracts
 from orchestration.extraction import extract
-from orchestration.settings import Settings
 from tests.support import replay
 from tests.support.world import assert_accounted, settings_in
 
@@ -218,7 +216,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[replay.Recording]:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> replay.Recording:
     folder = tmp_path_factory.mktemp("recording")
     settings = settings_in(folder, first_day=FIRST)
     contracts = _contracts(folder, frozenset())
@@ -226,7 +224,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[replay.Recor
         "channel_id,channel_name,channel_type,is_direct\na,A,store,true\n"
     )
     extract(settings, contracts["channels"], [FIRST])
-    yield replay.record(settings, contracts)
+    return replay.record(settings, contracts)
 
 
 def test_any_sequence_of_runs_gives_the_mart_of_one_full_refresh(

@@ -36,7 +36,9 @@ def test_dots_and_tags_are_ignored_where_the_provider_ignores_them() -> None:
     assert normalise.email("jean+dupont@yahoo.com", RULES) == "jean+dupont@yahoo.com"
 
 
-@pytest.mark.parametrize("text", ["theo at example.com", "@example.com", "a@b", "a b@example.com", "a..b@example.com", ""])
+@pytest.mark.parametrize(
+    "text", ["theo at example.com", "@example.com", "a@b", "a b@example.com", "a..b@example.com", ""]
+)
 def test_what_is_no_address_is_no_evidence(text: str) -> None:
     assert normalise.email(text, RULES) is None
 

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     releases_kept: Annotated[int, Field(ge=2)] = 14
     threads: Annotated[int, Field(ge=1)] = 2
     memory: str = "8GB"
+    ltv_discount_rate: Annotated[float, Field(ge=0, lt=1)] = 0.10
+    ltv_value_unit: Literal["margin", "net"] = "margin"
     alert_url: str = ""
     identity_rules: Path | None = None
     s3_key_id: str = ""

@@ -7,23 +7,33 @@ order day), ``age`` (first order day to now, Fader and Hardie's T) and ``monetar
 
 from orchestration.customer_value.beta_geometric import BG_NBD, MBG_NBD
 from orchestration.customer_value.cells import Cells, InputError
+from orchestration.customer_value.estimate import MODELS, MONTHS, Estimate, Gate, estimate
 from orchestration.customer_value.estimation import Fit, Verdict
 from orchestration.customer_value.gamma_gamma import GAMMA_GAMMA
+from orchestration.customer_value.groups import Groups
+from orchestration.customer_value.history import OrderDays, Summary
 from orchestration.customer_value.pareto import PARETO_NBD
 from orchestration.customer_value.purchases import PurchaseModel
-
-#: The models of when customers order, by name.
-MODELS: dict[str, PurchaseModel] = {m.name: m for m in (BG_NBD, MBG_NBD, PARETO_NBD)}
+from orchestration.customer_value.scoring import Prediction, predict
 
 __all__ = [
     "BG_NBD",
     "GAMMA_GAMMA",
     "MBG_NBD",
     "MODELS",
+    "MONTHS",
     "PARETO_NBD",
     "Cells",
+    "Estimate",
     "Fit",
+    "Gate",
+    "Groups",
     "InputError",
+    "OrderDays",
+    "Prediction",
     "PurchaseModel",
+    "Summary",
     "Verdict",
+    "estimate",
+    "predict",
 ]

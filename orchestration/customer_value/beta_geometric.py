@@ -75,7 +75,7 @@ class BetaGeometric:
             wait = (alpha + age) * np.expm1(-np.log1p(-np.minimum(probability, 1)) / (r + frequency))
         return np.where(wait <= longest, wait, np.inf)
 
-    def draw_lives(self, thetas: Floats, frequency: float, age: float, rng: np.random.Generator) -> Lives:
+    def draw_lives(self, thetas: Floats, frequency: float, age: Floats | float, rng: np.random.Generator) -> Lives:
         """Rates of the posterior of who is alive; the hazard of leaving is rate x p, and comes with an order."""
         r, alpha, a, b = thetas.T
         rate = rng.standard_gamma(r + frequency) / (alpha + age)

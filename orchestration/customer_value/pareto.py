@@ -64,27 +64,33 @@ class ParetoNBD:
     def wait_if_alive(
         self, theta: Floats, frequency: Floats, age: Floats, probability: Floats, longest: float
     ) -> Floats:
-        """Time within which the next order comes with ``probability``, by interpolation over 200 moments."""
+        """Time within which the next order comes with ``probability``, by interpolation over 100 moments."""
         r, alpha, s, beta = theta
-        moments = longest * np.linspace(0, 1, 201) ** 2
-        edges = moments[:-1, None] + np.diff(moments)[:, None] * _NODES
-        wait = np.empty(len(frequency))
-        for chunk in range(0, len(frequency), 2000):
-            part = slice(chunk, chunk + 2000)
-            x, t = frequency[part, None, None], age[part, None, None]
+        moments = longest * np.linspace(0, 1, 101) ** 2
+        widths = np.diff(moments)
+        edges = moments[:-1, None] + widths[:, None] * _NODES
+        history, at = np.unique(np.stack([frequency, age]), axis=1, return_inverse=True)
+        wait = np.full(len(frequency), np.inf)
+        order = np.argsort(at, kind="stable")
+        # a table row per distinct frequency and age, in portions that stay in the processor's cache
+        for first in range(0, history.shape[1], 500):
+            x, t = history[:, first : first + 500, None, None]
+            low, high = np.searchsorted(at, [first, first + 500], sorter=order)
+            rows = order[low:high]
             density = np.exp(-(r + x + 1) * np.log1p(edges / (alpha + t)) - s * np.log1p(edges / (beta + t)))
-            steps = (density @ _WEIGHTS) * np.diff(moments) * ((r + x) / (alpha + t))[:, :, 0]
+            steps = np.einsum("hmk,k->hm", density, _WEIGHTS) * widths * ((r + x) / (alpha + t))[:, :, 0]
             reached = np.cumsum(steps, axis=1)
-            wanted = probability[part]
-            place = np.minimum((reached < wanted[:, None]).sum(axis=1), len(moments) - 2)
-            rows = np.arange(len(place))
-            after = reached[rows, place]
-            share = 1 - (after - wanted) / steps[rows, place]
-            found = moments[place] + np.clip(share, 0, 1) * (moments[place + 1] - moments[place])
-            wait[part] = np.where(after >= wanted, found, np.inf)
+            row, wanted = at[rows] - first, probability[rows]
+            # rows one above the other make one ascending sequence, in which all are looked up at once
+            lift = 2.0 * np.arange(len(reached))
+            place = np.searchsorted((reached + lift[:, None]).ravel(), wanted + lift[row]) - row * len(widths)
+            ends = place < len(widths)
+            row, place, wanted = row[ends], place[ends], wanted[ends]
+            share = 1 - (reached[row, place] - wanted) / steps[row, place]
+            wait[rows[ends]] = moments[place] + np.clip(share, 0, 1) * widths[place]
         return wait
 
-    def draw_lives(self, thetas: Floats, frequency: float, age: float, rng: np.random.Generator) -> Lives:
+    def draw_lives(self, thetas: Floats, frequency: float, age: Floats | float, rng: np.random.Generator) -> Lives:
         """Rates and hazards of the posterior of who is alive."""
         r, alpha, s, beta = thetas.T
         rate = rng.standard_gamma(r + frequency) / (alpha + age)

@@ -53,8 +53,8 @@ class PurchaseModel(Protocol):
     ) -> Floats:
         """Time within which a customer who has not left orders with ``probability``; infinite beyond ``longest``."""
 
-    def draw_lives(self, thetas: Floats, frequency: float, age: float, rng: np.random.Generator) -> Lives:
-        """One customer alive now with that history, for each row of ``thetas``."""
+    def draw_lives(self, thetas: Floats, frequency: float, age: Floats | float, rng: np.random.Generator) -> Lives:
+        """One customer alive now with that history, for each row of ``thetas``; ages as a column share these draws."""
 
 
 def lacking(cells: Cells) -> str | None:

@@ -1,0 +1,34 @@
+{#
+    What each customer bought on each business day; several orders of a day count as one. The margin is null where the cost of
+    any of the day's orders is unknown.
+#}
+with
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+
+),
+
+customers as (
+
+    select * from {{ ref('int_ltv_customers') }}
+
+),
+
+final as (
+
+    select
+        customers.customer_number,
+        orders.order_date,
+        sum(orders.net_amount) as net_amount,
+        case when count(orders.margin_amount) = count(*) then sum(orders.margin_amount) end as margin_amount
+
+    from orders
+    inner join customers on orders.customer_id = customers.customer_id
+    where orders.is_kept
+    group by customers.customer_number, orders.order_date
+
+)
+
+select * from final

@@ -70,6 +70,12 @@ def folder(settings: Settings) -> Path | None:
     return settings.identity_dir / name if name else None
 
 
+def inputs(settings: Settings) -> bytes:
+    """What identities depend on beside the raw zone: decisions, weights, rules of one's own."""
+    files = [settings.identity_dir / "decisions.jsonl", settings.identity_dir / "model.json", settings.identity_rules]
+    return b"\0".join(file.read_bytes() if file is not None and file.exists() else b"" for file in files)
+
+
 def relation(settings: Settings, table: str) -> str:
     """SQL of a published table, without a row before the first build."""
     here = folder(settings)

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestration import identity_files
 from orchestration.contracts import Contract
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
@@ -254,8 +255,8 @@ def refusals(settings: Settings, tables: Iterable[str], first: date, last: date)
 
 
 def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
-    """A fingerprint of all accepted rows: two equal ones give the same mart."""
-    digest = sha256()
+    """A fingerprint of all accepted rows and of decisions about identities: two equal ones give the same mart."""
+    digest = sha256(identity_files.inputs(settings))
     for table in sorted(contracts):
         for good in (p.good for p in partitions(settings, table).values() if p.good is not None):
             digest.update(f"{table} {good.day} {good.fingerprint} {good.contract_version}\n".encode())

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import accounting, raw_zone
+from orchestration import accounting, identity_files, raw_zone
 from orchestration.build_plan import BuildPlan, plan_build, remember_build
 from orchestration.contracts import Contract, default_contracts
 from orchestration.rules import quote_name, quote_text
@@ -146,6 +146,9 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str 
             ],
         )
         accounting.show_deliveries(con, settings, contracts)
+        con.execute("create schema if not exists identity")
+        for table in ("identities", "history"):
+            con.execute(f"create or replace view identity.{table} as {identity_files.relation(settings, table)}")
         con.execute("commit")
     return plan
 

@@ -35,7 +35,6 @@ def test_the_mart_holds_the_true_totals_to_the_cent_and_the_row(published: Retai
         "all_net_amount": "select sum(net_amount) from mart.fct_order_lines",
         "kept_net_amount": "select sum(net_amount) from mart.fct_orders where is_kept",
         "returns": "select count(*) from mart.fct_returns",
-        "customers": "select count(distinct customer_id) from mart.dim_customer where country is not null",
         "sessions": "select count(*) from mart.fct_web_sessions",
         "messages": "select count(*) from mart.fct_campaign_messages",
         "reactions": "select count(*) from mart.fct_campaign_reactions",

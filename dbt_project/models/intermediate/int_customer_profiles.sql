@@ -7,12 +7,6 @@
 
 with
 
-accounts as (
-
-    select * from {{ ref('stg_crm__customers') }}
-
-),
-
 identity as (
 
     select identity.*
@@ -22,23 +16,121 @@ identity as (
 
 ),
 
-profiles as (
+-- guests without an account are customers too, of whom nothing is known but their orders
+guests as (
+
+    select distinct guests.customer_id
+
+    from {{ ref('int_record_identity') }} as guests
+    {{ semi_join_touched('int_touched_customers', 'guests', ['customer_id']) }}
+    where guests.record_kind = 'guest_order'
+
+),
+
+versions as (
 
     select
         identity.customer_id,
+        identity.source_customer_id,
         accounts.acquisition_channel_id,
         accounts.acquisition_campaign_id,
         accounts.country,
         -- the mart keeps the area and the year, not the code and the day
         upper(substring(trim(accounts.postal_code), 1, 2)) as postal_area,
-        cast(extract(year from birth_date) as integer) as birth_year,
+        cast(extract(year from accounts.birth_date) as integer) as birth_year,
         accounts.gender,
         accounts.is_member,
         accounts.member_since,
-        accounts.delivery_date
+        {{ source_trust('accounts.source_system') }} as trust,
+        {{ completeness([
+            'accounts.postal_code', 'accounts.country', 'accounts.birth_date', 'accounts.gender', 'accounts.last_name',
+            'accounts.email', 'accounts.phone',
+        ]) }} as completeness,
+        accounts.delivery_date,
+        lead(accounts.delivery_date, 1, date '9999-12-31') over (
+            partition by accounts.customer_id
+            order by accounts.delivery_date
+        ) as next_delivery_date
 
     from identity
-    left join accounts on identity.source_customer_id = accounts.customer_id
+    inner join {{ ref('stg_crm__customers') }} as accounts on identity.source_customer_id = accounts.customer_id
+
+),
+
+change_days as (
+
+    select
+        customer_id,
+        delivery_date
+
+    from versions
+    group by
+        customer_id,
+        delivery_date
+
+),
+
+in_force as (
+
+    select
+        versions.*,
+        change_days.delivery_date as changed_on
+
+    from change_days
+    inner join versions
+        on
+            change_days.customer_id = versions.customer_id
+            and versions.delivery_date <= change_days.delivery_date
+            and change_days.delivery_date < versions.next_delivery_date
+
+),
+
+-- the golden record on each day on which any of its accounts changed
+golden as (
+
+    select
+        customer_id,
+        {{ survivor('acquisition_channel_id') }} as acquisition_channel_id,
+        {{ survivor('acquisition_campaign_id') }} as acquisition_campaign_id,
+        {{ survivor('country') }} as country,
+        {{ survivor('postal_area') }} as postal_area,
+        {{ survivor('birth_year') }} as birth_year,
+        {{ survivor('gender') }} as gender,
+        bool_or(is_member) as is_member,
+        min(member_since) as member_since,
+        changed_on as delivery_date
+
+    from in_force
+    group by
+        customer_id,
+        changed_on
+
+),
+
+customers as (
+
+    select customer_id from identity
+    union
+    select customer_id from guests
+
+),
+
+profiles as (
+
+    select
+        customers.customer_id,
+        golden.acquisition_channel_id,
+        golden.acquisition_campaign_id,
+        golden.country,
+        golden.postal_area,
+        golden.birth_year,
+        golden.gender,
+        golden.is_member,
+        golden.member_since,
+        golden.delivery_date
+
+    from customers
+    left join golden on customers.customer_id = golden.customer_id
 
 ),
 

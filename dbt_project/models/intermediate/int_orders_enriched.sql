@@ -49,6 +49,17 @@ identity as (
 
 ),
 
+guests as (
+
+    select
+        source_id as order_id,
+        customer_id
+
+    from {{ ref('int_record_identity') }}
+    where record_kind = 'guest_order'
+
+),
+
 rates as (
 
     select * from {{ ref('int_exchange_rates_applied') }}
@@ -75,7 +86,7 @@ final as (
 
     select
         orders.order_id,
-        identity.customer_id,
+        coalesce(identity.customer_id, guests.customer_id) as customer_id,
         orders.channel_id,
         orders.campaign_id,
 
@@ -99,6 +110,7 @@ final as (
 
     from orders
     left join identity on orders.customer_id = identity.source_customer_id
+    left join guests on orders.order_id = guests.order_id
     left join rates
         on
             orders.currency = rates.currency

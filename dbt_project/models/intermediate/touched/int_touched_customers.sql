@@ -22,6 +22,9 @@ final as (
     select customer_id from customers
     union
     select customer_id from {{ ref('int_touched_identities') }}
+    union
+    select customer_id from {{ ref('int_touched_records') }}
+    where record_kind = 'guest_order'
 
 )
 

@@ -55,6 +55,21 @@ orders_of_accounts as (
 
 ),
 
+orders_of_guests as (
+
+    select records.source_id as order_id
+
+    from {{ ref('int_record_identity') }} as records
+    semi join {{ ref('int_touched_customers') }} as customers on records.customer_id = customers.customer_id
+    where records.record_kind = 'guest_order'
+
+    union
+
+    select source_id as order_id from {{ ref('int_touched_records') }}
+    where record_kind = 'guest_order'
+
+),
+
 changed_rates as (
 
     select distinct
@@ -158,6 +173,8 @@ final as (
     select order_id from orders_of_returns
     union
     select order_id from orders_of_accounts
+    union
+    select order_id from orders_of_guests
     union
     select order_id from orders_of_rates
     union

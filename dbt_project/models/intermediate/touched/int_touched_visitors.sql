@@ -44,6 +44,9 @@ final as (
     union
     select visitor_id from visitors_of_accounts
     union
+    select source_id as visitor_id from {{ ref('int_touched_records') }}
+    where record_kind = 'visitor'
+    union
     select visitor_id from visitors_of_campaigns
 
 )

@@ -30,6 +30,17 @@ identity as (
 
 ),
 
+known_visitors as (
+
+    select
+        source_id as visitor_id,
+        customer_id
+
+    from {{ ref('int_record_identity') }}
+    where record_kind = 'visitor'
+
+),
+
 campaigns as (
 
     select
@@ -177,7 +188,8 @@ final as (
     select
         {{ hash_key(['sessions.visitor_id', 'sessions.started_at']) }} as session_id,
         sessions.visitor_id,
-        identity.customer_id,
+        -- who signed in; else the one person that the device is known to be of
+        coalesce(identity.customer_id, known_visitors.customer_id) as customer_id,
 
         sessions.started_at,
         sessions.ended_at,
@@ -214,6 +226,7 @@ final as (
             and sessions.session_number = details.session_number
     left join campaigns on details.tags.utm_campaign = campaigns.campaign_id
     left join identity on details.customer_id = identity.source_customer_id
+    left join known_visitors on sessions.visitor_id = known_visitors.visitor_id
 
 )
 

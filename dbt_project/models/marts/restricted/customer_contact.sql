@@ -10,16 +10,11 @@ accounts as (
 
 ),
 
-identity as (
-
-    select * from {{ ref('int_customer_identity') }}
-
-),
-
-final as (
+versions as (
 
     select
         identity.customer_id,
+        identity.source_customer_id,
         accounts.first_name,
         accounts.last_name,
         accounts.email,
@@ -29,11 +24,34 @@ final as (
         accounts.city,
         accounts.country,
         accounts.birth_date,
-        accounts.loyalty_number
+        accounts.loyalty_number,
+        accounts.delivery_date,
+        {{ source_trust('accounts.source_system') }} as trust,
+        {{ completeness([
+            'accounts.first_name', 'accounts.last_name', 'accounts.email', 'accounts.phone', 'accounts.street',
+            'accounts.postal_code', 'accounts.birth_date',
+        ]) }} as completeness
 
     from accounts
-    inner join identity on accounts.customer_id = identity.source_customer_id
+    inner join {{ ref('int_customer_identity') }} as identity on accounts.customer_id = identity.source_customer_id
     where accounts.recency = 1
+
+),
+
+final as (
+
+    select
+        customer_id,
+        {%- for attribute in [
+            'first_name', 'last_name', 'email', 'phone', 'street', 'postal_code', 'city', 'country', 'birth_date',
+            'loyalty_number',
+        ] %}
+        {{ survivor(attribute) }} as {{ attribute }},
+        {{ survivor(attribute, 'source_customer_id') }} as {{ attribute }}_source{% if not loop.last %},{% endif %}
+        {%- endfor %}
+
+    from versions
+    group by customer_id
 
 )
 

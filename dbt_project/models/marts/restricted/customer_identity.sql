@@ -1,14 +1,29 @@
 with
 
+history as (
+
+    select * from {{ source('identity', 'history') }}
+
+),
+
 final as (
 
     select
-        source_customer_id,
-        customer_id,
+        record_kind,
+        source_id,
         source_system,
-        is_inferred
+        customer_id,
+        rule,
+        match_weight,
+        valid_from,
+        valid_to,
+        known_since,
+        known_until,
+        since_revision,
+        until_revision,
+        run_id
 
-    from {{ ref('int_customer_identity') }}
+    from history
 
 )
 

@@ -1,0 +1,40 @@
+{#-
+    How much a source system is trusted: its place in the variable `trusted_systems`, from the end; 0 for one that is not named.
+-#}
+{% macro source_trust(system) -%}
+    case {{ system }}
+        {%- for name in var('trusted_systems') %}
+        when '{{ name }}' then {{ loop.revindex }}
+        {%- endfor %}
+        else 0
+    end
+{%- endmacro %}
+
+
+{#-
+    What orders the versions of a customer's accounts for an attribute, by the variable `survivorship`: `most_recent`,
+    `most_trusted` or `most_complete`. The account number breaks ties.
+-#}
+{% macro precedence(attribute, relation) -%}
+    {%- set strategy = var('survivorship').get(attribute, 'most_recent') -%}
+    {%- set parts = {
+        'most_recent': ['delivery_date', 'trust'],
+        'most_trusted': ['trust', 'delivery_date'],
+        'most_complete': ['completeness', 'delivery_date', 'trust'],
+    }[strategy] -%}
+    {{ record(parts + ['source_customer_id']) }}
+{%- endmacro %}
+
+
+{#- How many of the columns have a value. -#}
+{% macro completeness(columns) -%}
+    {%- for column in columns %}
+        case when {{ column }} is null then 0 else 1 end{% if not loop.last %} +{% endif %}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{#- The surviving value of an attribute, or with `column`, that column of the version it comes from. -#}
+{% macro survivor(attribute, column=none) -%}
+    max_by({{ column or attribute }}, {{ precedence(attribute) }}) filter (where {{ attribute }} is not null)
+{%- endmacro %}

@@ -206,6 +206,7 @@ class AnyOrder(RuleBasedStateMachine):
         try:
             if self.deliveries:
                 replay.build(self.settings, self.contracts, self.recording)
+                assert replay.unbalanced(self.settings) == []
                 other = settings_in(self.folder / "other", first_day=FIRST)
                 other.home.mkdir()
                 other.raw_dir.symlink_to(self.settings.raw_dir)

@@ -128,6 +128,12 @@ def content(settings: Settings) -> dict[str, tuple[int, str]]:
     return found
 
 
+def unbalanced(settings: Settings) -> list[tuple[Any, ...]]:
+    """The lines of the account, as built, that do not balance."""
+    with _connected(settings) as con:
+        return con.execute("from datamart.mart.audit_reconciliation where difference <> 0").fetchall()
+
+
 def differences(
     settings: Settings, other: Settings, show: Callable[[str], bool] = bool
 ) -> dict[str, list[tuple[Any, ...]]]:

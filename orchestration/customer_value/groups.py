@@ -10,7 +10,7 @@ from orchestration.customer_value.estimation import Fit
 from orchestration.customer_value.gamma_gamma import GAMMA_GAMMA
 from orchestration.customer_value.history import OrderDays, Summary
 from orchestration.customer_value.purchases import PurchaseModel
-from orchestration.customer_value.scoring import Prediction, predict
+from orchestration.customer_value.scoring import DRAWS, Prediction, predict
 
 #: Of a group that is fitted apart: below, its own parameters are less sure than those of all are wrong.
 MIN_CUSTOMERS = 5_000
@@ -114,7 +114,9 @@ def _worth_per_net(seen: OrderDays, worth: Floats, numbers: Bools) -> float:
     return float(worth[known].sum()) / net if net > 0 else np.nan
 
 
-def predict_groups(fits: Fits, customers: Summary, months: tuple[int, ...], annual_rate: float) -> Prediction:
+def predict_groups(
+    fits: Fits, customers: Summary, months: tuple[int, ...], annual_rate: float, draws: int = DRAWS
+) -> Prediction:
     """Score each customer with the fit of the own group."""
     arrays: dict[str, Floats] = {}
     for group in fits.groups:
@@ -129,6 +131,7 @@ def predict_groups(fits: Fits, customers: Summary, months: tuple[int, ...], annu
             annual_rate,
             group.value_per_net,
             group.cells,
+            draws=draws,
         )
         for name in Prediction.__dataclass_fields__:
             values = getattr(part, name)

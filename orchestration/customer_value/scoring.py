@@ -53,6 +53,7 @@ def predict(
     cells: Cells | None = None,
     *,
     intervals: bool = True,
+    draws: int = DRAWS,
 ) -> Prediction:
     """Score customers. ``months`` are the horizons, ascending; ``cells`` may be given where they are known.
 
@@ -71,7 +72,7 @@ def predict(
     value = (alive * discounted[:, place])[:, to_customer] * worth
     low = high = none = np.full_like(value, np.nan)
     if intervals:
-        table = _futures(model, fit, spend, customers, cells, ends, rate)
+        table = _futures(model, fit, spend, customers, cells, ends, rate, draws)
         quantiles = table.interval(alive, cells)
         low, high, none = (v[:, to_customer] for v in quantiles)
         # a margin below zero turns the interval round
@@ -168,7 +169,7 @@ def _quantile(table: Floats, corners: list[tuple[Ints, Ints, Floats]], alive: Fl
 
 
 def _futures(
-    model: PurchaseModel, fit: Fit, spend: Fit, customers: Summary, cells: Cells, ends: Floats, rate: float
+    model: PurchaseModel, fit: Fit, spend: Fit, customers: Summary, cells: Cells, ends: Floats, rate: float, draws: int
 ) -> _Futures:
     """Play the future of customers who are alive, on a grid, each draw with parameters of its own.
 
@@ -179,12 +180,12 @@ def _futures(
     rng = np.random.default_rng(SEED)
     counts = _count_grid(float(cells.counts[-1]))
     ages = np.linspace(0, 1, 10) ** 1.5 * max(float(cells.times[-1]), 1.0)
-    thetas, phis = fit.draws(DRAWS, rng), spend.draws(DRAWS, rng)
+    thetas, phis = fit.draws(draws, rng), spend.draws(draws, rng)
     repeat = customers.frequency > 0
     mean = float(np.maximum(customers.monetary[repeat], 0).mean()) if repeat.any() else 0.0
     shape = (len(ends), len(counts), len(ages))
     quantiles, nothing = np.empty((*shape, len(_LEVELS))), np.empty(shape)
-    ranks = np.rint(_LEVELS * (DRAWS - 1)).astype(np.int64)
+    ranks = np.rint(_LEVELS * (draws - 1)).astype(np.int64)
     for c, count in enumerate(counts):
         lives = model.draw_lives(thetas, count, ages[:, None], rng)
         spent = (phis[:, 2] + count * mean) / rng.standard_gamma(phis[:, 1] + phis[:, 0] * count)

@@ -74,6 +74,14 @@ def clash_of_names(a: str, b: str) -> str:
     return _AGAINST["first_name"].format(a=a, b=b)
 
 
+def is_similar(a: str, b: str) -> str:
+    """SQL condition: what a high weight needs besides. No other first name, and none of it from a key of several people."""
+    return (
+        f"not coalesce({clash_of_names(a, b)}, false) and (coalesce(is_spelling({a}.first_name, {b}.first_name), false) "
+        f"or coalesce({a}.email <> {b}.email, true) or {a}.email not in (select key from contested where name = 'email'))"
+    )
+
+
 def define_macros(con: duckdb.DuckDBPyConnection) -> None:
     """Comparison of names and days, as macros of the connection."""
     for macro in _MACROS:
@@ -81,9 +89,10 @@ def define_macros(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def exact_edges(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
-    """Table ``edge`` out of table ``state``: what each rule joins."""
+    """Table ``edge`` out of table ``state``: what each rule joins; table ``contested``: keys that are not one person's."""
     define_macros(con)
     con.execute("create or replace table edge (l bigint, r bigint, rank integer, rule varchar, weight double)")
+    con.execute("create or replace table contested (name varchar, key varchar)")
     for rank, rule in enumerate(rules.rules, start=1):
         _edges_of(con, rules, rule, rank)
 
@@ -117,6 +126,11 @@ def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: 
         """
     )
     con.execute("update evidence set is_contested = true where key in (select key from pair where differs and l <> r)")
+    if len(rule.keys) == 1:
+        con.execute(
+            "insert into contested select $name, key from shared where key not in (select key from evidence where not is_contested)",
+            {"name": rule.keys[0]},
+        )
     con.execute(
         "insert into edge select distinct node, other, $rank, $name, null from ("
         "select node, unnest(nodes) as other from spelling join evidence using (key) "

@@ -113,7 +113,7 @@ def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -
         from pair_score
         join state as a on a.state_id = state_l
         join state as b on b.state_id = state_r
-        where weight + $prior >= {rules.similar.same_from} and not coalesce({match.clash_of_names("a", "b")}, false)
+        where weight + $prior >= {rules.similar.same_from} and {match.is_similar("a", "b")}
         group by 1, 2
         """,
         {"prior": prior_weight(con, rules)},

@@ -1,0 +1,246 @@
+"""The registry over delivered files: who is one person, who is not, and that nights, order and decisions change only what they should."""
+
+import csv
+import gzip
+import json
+import random
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration import identity, identity_files
+from orchestration.contracts import default_contracts
+from orchestration.extraction import extract
+from orchestration.identity import actions, cluster
+from orchestration.settings import Settings
+from tests.support.world import settings_in
+
+CONTRACTS = {t: c for t, c in default_contracts().items() if t in ("customers", "orders", "web_events")}
+DAYS = [date(2024, 1, day) for day in (1, 2, 3)]
+CUSTOMER = [c.header for c in CONTRACTS["customers"].columns]
+ORDER = [c.header for c in CONTRACTS["orders"].columns]
+
+
+def person(number: str, **values: str) -> dict[str, str]:
+    row = {
+        "CustomerNumber": number,
+        "System": "crm",
+        "Country": "FR",
+        "CreatedOn": "2023-12-01",
+        "UpdatedAt": "2023-12-01 10:00:00",
+    }
+    return row | values
+
+
+def guest(number: str, email: str) -> dict[str, str]:
+    return {
+        "order_no": number, "guest_email": email, "channel": "WEB", "ordered_at": "2024-01-01 10:00:00", "currency": "EUR",
+        "status": "placed", "test_order": "false",
+    }  # fmt: skip
+
+
+def event(number: str, visitor: str, account: str | None) -> dict[str, Any]:
+    return {
+        "id": number,
+        "visitor": visitor,
+        "user": {"account": account},
+        "ts": "2024-01-01T10:00:00",
+        "type": "page_view",
+    }
+
+
+def deliver(
+    home: Settings,
+    day: date,
+    people: Sequence[Mapping[str, str]] = (),
+    guests: Sequence[Mapping[str, str]] = (),
+    events: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    for name, header, rows, sign in (
+        (f"crm/customers_{day}.csv", CUSTOMER, people, ";"),
+        (f"shop/orders_{day}.csv", ORDER, guests, ","),
+    ):
+        file = home.landing_dir / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, header, delimiter=sign)
+            writer.writeheader()
+            writer.writerows(rows)
+    file = home.landing_dir / f"web/events_{day}.jsonl.gz"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(gzip.compress("".join(json.dumps(e) + "\n" for e in events).encode()))
+    for contract in CONTRACTS.values():
+        partition = extract(home, contract, [day])[day]
+        assert partition.failure is None
+        assert partition.rows_quarantined == 0
+
+
+def ids(home: Settings) -> dict[str, str]:
+    with duckdb.connect() as con:
+        rows = con.execute(
+            f"select source_id, customer_id from ({identity_files.relation(home, 'identities')})"
+        ).fetchall()
+    return dict(rows)
+
+
+def build(home: Settings, day: date = DAYS[0], **options: bool) -> dict[str, str]:
+    identity.build(home, CONTRACTS, day, **options)
+    return ids(home)
+
+
+def test_families_twins_and_devices_of_two_stay_two_and_one_person_is_one(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    people = [
+        # one person: another system, capitals, a tag
+        person("A1", Email="theo.martin@example.com", FirstName="Théo", LastName="Martin"),
+        person("A2", System="shop", Email="Theo.Martin+x@Example.com", FirstName="THEO", LastName="martin"),
+        # a family's e-mail, and a newsletter without a name on it
+        person("F1", Email="famille@example.org", FirstName="Anne", LastName="Roux", BirthDate="1980-02-03"),
+        person("F2", Email="famille@example.org", FirstName="Marc", LastName="Roux", BirthDate="1979-05-06"),
+        person("F3", System="newsletter", Email="famille@example.org"),
+        # twins: all equal but the first name
+        *(
+            person(
+                n,
+                FirstName=f,
+                LastName="Petit",
+                BirthDate="2001-07-08",
+                Phone="06 39 98 11 22",
+                Street="5 rue X",
+                PostalCode="75011",
+                City="Paris",
+            )
+            for n, f in (("T1", "Lucie"), ("T2", "Manon"))
+        ),
+        person("O1", FirstName="Zoé", LastName="Abel"),
+    ]
+    guests = [
+        guest("G1", "theo.martin@example.com"),
+        guest("G2", "famille@example.org"),
+        guest("G3", "new@example.com"),
+        guest("G4", "NEW@example.com"),
+        guest("G5", "info@example.com"),
+    ]
+    events = [
+        event("e1", "V1", "A1"),
+        event("e2", "V1", "A2"),
+        event("e3", "V2", "F1"),
+        event("e4", "V2", "F2"),
+        event("e5", "V3", None),
+    ]
+    deliver(home, DAYS[0], people, guests, events)
+    found = build(home)
+    assert found["A1"] == found["A2"] == found["G1"] == found["V1"]
+    assert len({found[n] for n in ("F1", "F2", "F3", "T1", "T2", "O1")}) == 6
+    assert found["G3"] == found["G4"]
+    assert found["G3"] not in {found[n] for n in ("A1", "F1", "F2", "F3")}
+    assert not {"G2", "G5", "V2", "V3"} & found.keys()
+
+
+def test_a_growing_cluster_keeps_its_id_and_a_merge_leaves_the_older_one(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    deliver(home, DAYS[0], [person("A", Email="a@example.com")])
+    first = build(home)["A"]
+    deliver(home, DAYS[1], [person("B", Email="b@example.com")])
+    assert build(home, DAYS[1]) == {"A": first, "B": (second := ids(home)["B"])}
+    assert second != first
+    deliver(home, DAYS[2], [person("B", Email="a@example.com"), person("C", Email="b@example.com")])
+    assert build(home, DAYS[2]) == {"A": first, "B": first, "C": first}
+    with duckdb.connect() as con:
+        history = f"({identity_files.relation(home, 'history')})"
+        as_of = (
+            f"select source_id, customer_id from {history} where known_since <= $1 and coalesce(known_until, date '9999-12-31') > $1 "
+            "and valid_from <= $1 and valid_to > $1"
+        )
+        assert dict(con.execute(as_of, [DAYS[1]]).fetchall()) == {"A": first, "B": second}
+        assert dict(con.execute(as_of, [DAYS[2]]).fetchall()) == {"A": first, "B": first, "C": first}
+
+
+def test_a_split_gives_the_smaller_part_a_new_id_even_where_it_has_the_founder_and_is_undone(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    deliver(home, DAYS[0], [person("A", Email="a@example.com")])
+    deliver(home, DAYS[1], [person("B", Email="a@example.com"), person("C", Email="a@example.com")])
+    before = build(home, DAYS[1])
+    assert len(set(before.values())) == 1
+    decision = actions.split(home, ["A"], "ann", "the mother")
+    after = build(home, DAYS[1])
+    assert after["B"] == after["C"] == before["A"]
+    assert after["A"] != before["A"]
+    assert build(home, DAYS[1], from_nothing=True) == after
+    actions.undo(home, decision.decision_id, "ann", "no")
+    assert build(home, DAYS[1]) == before
+
+
+def test_reviewed_pairs_are_decisions(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    deliver(home, DAYS[0], [person("A", Email="a@example.com"), person("B", Email="b@example.com")])
+    build(home)
+    file = tmp_path / "pairs.csv"
+    file.write_text("source_id,other_id,decision\nA,B,perhaps\n")
+    with pytest.raises(identity.DecisionError, match=r"line 2.*same or different"):
+        actions.import_review(home, file, "ann")
+    file.write_text("source_id,other_id,decision\nA,B,same\n")
+    actions.import_review(home, file, "ann")
+    assert len(set(build(home).values())) == 1
+
+
+NAMES = st.sampled_from([("Anne", "Roux"), ("Anna", "Roux"), ("Marc", "Roux"), ("", ""), ("Hugo", "Valois")])
+ROW = st.tuples(
+    st.sampled_from("ABCDEF"),
+    NAMES,
+    st.sampled_from(["x@example.com", "y@example.com", "", "z@example.com"]),
+    st.sampled_from(["1980-02-03", "1980-03-02", ""]),
+)
+
+
+@settings(max_examples=5)
+@given(
+    nights=st.lists(st.lists(ROW, max_size=5, unique_by=lambda row: row[0]), min_size=2, max_size=3),
+    seed=st.integers(0, 99),
+)
+def test_night_after_night_equals_from_nothing_whatever_the_order_of_rows(
+    tmp_path_factory: pytest.TempPathFactory, nights: list[list[tuple]], seed: int
+) -> None:
+    one, other = (settings_in(tmp_path_factory.mktemp("home")) for _ in range(2))
+    for day, rows in zip(DAYS, nights, strict=False):
+        people = [
+            person(n, FirstName=first, LastName=last, Email=mail, BirthDate=born, PostalCode="75011", City="Paris")
+            for n, (first, last), mail, born in rows
+        ]
+        deliver(one, day, people)
+        random.Random(seed).shuffle(people)
+        deliver(other, day, people)
+        build(one, day)
+    assert build(other, DAYS[-1]) == ids(one)
+    assert build(one, DAYS[-1], from_nothing=True) == ids(other)
+
+
+@given(
+    edges=st.lists(
+        st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 3)), max_size=14, unique_by=lambda e: e[:2]
+    ),
+    apart=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)).filter(lambda p: p[0] != p[1]), max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_clusters_never_hold_a_pair_told_apart_and_do_not_depend_on_the_order_of_edges(
+    edges: list[tuple[int, int, int]], apart: list[tuple[int, int]], seed: int
+) -> None:
+    def resolved(rows: list[tuple[int, int, int]]) -> list[int]:
+        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        weight = np.zeros(len(table))
+        return cluster.resolve(9, table[:, 0], table[:, 1], table[:, 2], weight, (), apart).tolist()
+
+    labels = resolved(edges)
+    assert all(labels[a] != labels[b] for a, b in apart)
+    joined = cluster.components(9, *np.array([e[:2] for e in edges], dtype=np.int64).reshape(-1, 2).T)
+    assert all(joined[node] == joined[label] for node, label in enumerate(labels))
+    shuffled = list(edges)
+    random.Random(seed).shuffle(shuffled)
+    assert resolved(shuffled) == labels

@@ -86,9 +86,8 @@ def explain(settings: Settings, name: str) -> Explanation:
         con.executemany("insert into member values (?, ?)", [list(m.record) for m in members])
         rows = con.execute(
             "select distinct record_kind, source_id, other_kind, other_id, rule, match_weight, is_used, rank from edges "
-            "where (record_kind, source_id) in (select (kind, id) from member) "
-            "or (other_kind, other_id) in (select (kind, id) from member) "
-            "order by is_used desc, rank, all"
+            "where exists (select 1 from member where (kind, id) in ((record_kind, source_id), (other_kind, other_id))) "
+            "order by is_used desc, rank, 1, 2, 3, 4, 5"
         ).fetchall()
     own = {m.record for m in members}
     named = tuple(d for d in decisions.read_decisions(settings) if own & {r for part in d.parts for r in part})

@@ -1,13 +1,14 @@
 """The unique customer repository through the whole night: true persons, decisions that move figures and can be undone."""
 
 import re
-from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.e2e.conftest import Retailer, copy_of
+
+pytestmark = pytest.mark.slow
 
 FIRST, LAST = "2023-01-01", "2023-02-09"
 SUMS = (
@@ -93,7 +94,7 @@ def test_a_split_moves_orders_and_value_and_leaves_the_sums(published: Retailer,
     assert len(parts) == 2
     assert whole in parts
     assert other.query(SUMS)[0][:4] == sums[0][:4]
-    assert other.query(value) == before_value or isinstance(before_value[0][0], Decimal)
+    assert other.query(value)[0][0] == before_value[0][0]
     # the new customer outlives a build from nothing
     content = other.content()
     other.fidelis("run", "--full-refresh")

@@ -153,6 +153,10 @@ def test_a_growing_cluster_keeps_its_id_and_a_merge_leaves_the_older_one(tmp_pat
     assert second != first
     deliver(home, DAYS[2], [person("B", Email="a@example.com"), person("C", Email="b@example.com")])
     assert build(home, DAYS[2]) == {"A": first, "B": first, "C": first}
+    explained = actions.explain(home, first)
+    ties = {(tie.left[1], tie.right[1], tie.rule) for tie in explained.ties if tie.is_used}
+    assert {("A", "B", "same_email"), ("B", "C", "same_email")} <= ties
+    assert {m.record[1] for m in explained.members} == {"A", "B", "C"}
     with duckdb.connect() as con:
         history = f"({identity_files.relation(home, 'history')})"
         as_of = (

@@ -62,7 +62,7 @@ def identity_registry(context: dg.AssetExecutionContext, writer: WriterLock) -> 
         "precision_on_labels": found.precision is None or found.precision >= 0.995,
         "recall_on_labels": found.recall is None or found.recall >= 0.95,
     }
-    shown = {
+    shown: dict[str, dict[str, int | float | str]] = {
         "largest_cluster": {"accounts": found.largest_cluster, "alarm_above": rules.alarm_above},
         "precision_on_labels": {"precision": _share(found.precision)},
         "recall_on_labels": {"recall": _share(found.recall)},

@@ -237,7 +237,7 @@ def test_any_sequence_of_runs_gives_the_mart_of_one_full_refresh(
         AnyOrder,
         settings=hypothesis_settings(
             max_examples=200 if thorough else 20,
-            stateful_step_count=12,
+            stateful_step_count=8 if thorough else 6,
             deadline=None,
             phases=[Phase.generate],
             print_blob=True,

@@ -19,6 +19,9 @@ from orchestration.contracts import Contract
 from orchestration.settings import Settings
 from orchestration.warehouse import DATAMART, RESTRICTED, WAREHOUSE
 
+#: Models in Python send no statements. They read finished facts and are whole each night.
+_WITHOUT_PYTHON = ("--exclude", "int_ltv_backtested+", "int_ltv_estimated+", "int_ltv_findings+")
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -43,7 +46,7 @@ def record(settings: Settings, contracts: Mapping[str, Contract]) -> Recording:
             identify(settings, contracts)
             plan = warehouse.prepare(settings, contracts)
             assert plan.is_whole == is_whole
-            statements.append(_dbt(settings, "run", *(["--full-refresh"] if is_whole else [])))
+            statements.append(_dbt(settings, "run", *_WITHOUT_PYTHON, *(["--full-refresh"] if is_whole else [])))
             warehouse.finish(settings, plan)
     return Recording(seeded, *statements)
 
@@ -61,11 +64,12 @@ def _dbt(settings: Settings, *command: str) -> list[str]:
     sent: list[str] = []
 
     def listen(event: Any) -> None:
-        # each statement is a transaction of its own here: a build that stops leaves no less behind
-        if event.info.name == "SQLQuery" and not event.data.sql.rstrip().lower().endswith(
-            ("begin", "commit", "rollback")
-        ):
-            sent.append(event.data.sql)
+        # What is written, without its questions, comments and transactions: each statement is a transaction of its own here, and a
+        # build that stops leaves no less behind.
+        if event.info.name == "SQLQuery":
+            statement = event.data.sql.split("*/", 1)[-1].strip()
+            if statement.lower().startswith(("create", "insert", "delete", "drop", "alter")):
+                sent.append(statement)
 
     try:
         result = dbtRunner(callbacks=[listen]).invoke(

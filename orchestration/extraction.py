@@ -119,6 +119,7 @@ def _judge(settings: Settings, window: Window, staged: Path, con: duckdb.DuckDBP
     )
     clashing = quarantine.days_with_repeated_keys(con, contract, staged, mask)
     dirty = sorted({d for d, p in profile.items() if p.bad_rows} | set(rejected) | clashing)
+    broken = {rule for day in dirty if day in profile for rule in profile[day].violations}
     cleaned, bad = scratch / "cleaned", scratch / "quarantine"
     outcome: dict[date, quarantine.Outcome] = {}
     try:
@@ -132,7 +133,8 @@ def _judge(settings: Settings, window: Window, staged: Path, con: duckdb.DuckDBP
             window.readable(),
             _rule_names(contract),
             mask,
-            lambda: staging.numbered(settings, window, dirty, con),
+            lambda: staging.numbered(settings, window, dirty, broken, con),
+            window.one_line,
         )
     except DeliveryError as error:
         window.failures.update(dict.fromkeys(dirty, str(error)))
@@ -145,10 +147,17 @@ def _judge(settings: Settings, window: Window, staged: Path, con: duckdb.DuckDBP
         day: Partition(day, failure=reason, fingerprint=window.prints[day]) for day, reason in window.failures.items()
     }
     past = ChainMap(partitions, dict(window.known))
-    for day in sorted(d for d in window.files if d not in window.failures):
-        partition = _account(
-            window, day, profile.get(day), outcome.get(day), rejected.get(day, 0), elsewhere.get(day, 0)
-        )
+    accounts = {
+        day: _account(window, day, profile.get(day), outcome.get(day), rejected.get(day, 0), elsewhere.get(day, 0))
+        for day in sorted(d for d in window.files if d not in window.failures)
+    }
+    changed = {day: types for day, p in accounts.items() if not p.loaded and (types := _broken_types(contract, p))}
+    forms = staging.delivered_forms(settings, window, changed, con) if changed else {}
+    for day, partition in accounts.items():
+        for name in changed.get(day, ()):
+            partition = replace(
+                partition, failure=f"{partition.failure}; {_declared(contract, name)}, {forms[day, name]}"
+            )
         partitions[day] = drift.hold(contract, partition, past, accept=window.accept_drift)
         if not partitions[day].loaded:
             shutil.rmtree(staged / f"delivery_date={day}", ignore_errors=True)
@@ -172,6 +181,22 @@ def _rule_names(contract: Contract) -> list[str]:
     return [rule.name for rule in contract.rules] + [MALFORMED]
 
 
+def _worst(violations: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(violations.items(), key=lambda item: (-item[1], item[0]))[:3]
+
+
+def _broken_types(contract: Contract, partition: Partition) -> list[str]:
+    """The columns whose type is among the rules that were broken most often."""
+    types = {f"{c.name}_type": c.name for c in contract.columns if c.captured}
+    return [types[rule] for rule, _ in _worst(partition.violations) if rule in types]
+
+
+def _declared(contract: Contract, name: str) -> str:
+    column = next(c for c in contract.columns if c.name == name)
+    header = f" (in the file '{column.header}')" if column.header and column.header != name else ""
+    return f"column '{name}'{header} must be a {column.sql_type}"
+
+
 def _account(
     window: Window,
     day: date,
@@ -192,10 +217,9 @@ def _account(
         violations[CONFLICT] = outcome.conflicts
     failure = None
     if not contract.tolerates(read, quarantined):
-        worst = sorted(violations.items(), key=lambda item: (-item[1], item[0]))[:3]
         failure = (
             f"{contract.table} of {day}: {quarantined:,} of {read:,} rows are bad, more than the tolerated "
-            f"{contract.tolerated_share:.1%} or {contract.tolerated_rows} rows ({', '.join(f'{n} {c:,}' for n, c in worst)})"
+            f"{contract.tolerated_share:.1%} or {contract.tolerated_rows} rows ({', '.join(f'{n} {c:,}' for n, c in _worst(violations))})"
         )
     accepted = read - quarantined - duplicates
     captured = {c.header for c in contract.columns if c.header}

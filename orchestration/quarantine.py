@@ -4,7 +4,7 @@ A reader counts records, people open files at a line: the files that hold a bad 
 records to physical lines (``sources.lines``).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,8 +14,8 @@ import duckdb
 from orchestration.contracts import Contract
 from orchestration.profiling import staged_relation
 from orchestration.rules import CONFLICT, MALFORMED, quote_name, quote_text
-from orchestration.sources.files import CONVERTED, DeliveredFile, DeliveryError
-from orchestration.sources.lines import places
+from orchestration.sources.files import CONVERTED, MISSING, TOO_MANY, DeliveredFile, DeliveryError
+from orchestration.sources.lines import places, texts
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,14 @@ def separate(
     rule_names: Sequence[str],
     error_mask: int,
     numbered: Callable[[], Iterable[str]],
+    one_line: Collection[str] = (),
 ) -> dict[date, Outcome]:
     """Write the good rows of ``days`` to ``cleaned`` and the bad ones to ``bad``, Parquet per day.
 
     Of rows equal in every contracted column one is kept, the rest are declared duplicates. Rows of one day
     that share a key and differ are all bad: no rule could say which is right. ``numbered`` gives SQL of the same rows
-    with ``_row``: it is asked only for days with bad rows, since numbering lets one thread alone read a file.
+    with ``_row``: it is asked only for days with bad rows, since numbering lets one thread alone read a file. In the files
+    named in ``one_line`` every line is one record.
     """
     cleaned.mkdir()
     bad.mkdir()
@@ -141,7 +143,15 @@ def separate(
         bad_rows, conflicts, duplicates = (counts.get((day, name), 0) for name in ("bad", "conflict", "duplicate"))
         outcomes[day] = Outcome(bad_rows + conflicts + rejected.get(day, 0), duplicates, conflicts)
     _write_bad(
-        con, contract, bad, files, rule_names, error_mask, numbered, sum(o.quarantined for o in outcomes.values())
+        con,
+        contract,
+        bad,
+        files,
+        rule_names,
+        error_mask,
+        numbered,
+        sum(o.quarantined for o in outcomes.values()),
+        one_line,
     )
     return outcomes
 
@@ -155,6 +165,7 @@ def _write_bad(
     error_mask: int,
     numbered: Callable[[], Iterable[str]],
     expected: int,
+    one_line: Collection[str],
 ) -> None:
     """Write the quarantined rows: table, day, rules, key, file, line, raw text."""
     con.execute(
@@ -167,7 +178,7 @@ def _write_bad(
     (rejected,) = con.execute("select count(*) from bad_rows").fetchall()[0]
     if rejected < expected:
         names = ", ".join(
-            f"case when _violations & {1 << i} <> 0 then {quote_text(n)} end" for i, n in enumerate(rule_names)
+            f"case when _violations & {1 << i} <> 0 then {_shown(n, i)} end" for i, n in enumerate(rule_names)
         )
         key = ", ".join(f"cast({quote_name(k)} as varchar)" for k in contract.key) or "null"
         is_bad = f"_violations & {error_mask} <> 0"
@@ -190,7 +201,7 @@ def _write_bad(
     if not con.execute("select 1 from bad_rows limit 1").fetchall():
         return
     paths = {path for (path,) in con.execute("select distinct path from bad_rows").fetchall()}
-    _map_lines(con, contract, [f for f in files if str(f.path) in paths])
+    _map_lines(con, contract, [f for f in files if str(f.path) in paths], one_line)
     con.execute(f"""
         copy (
             select {quote_text(contract.table)} as table_name, _delivery_date, rules, key, name as file, line, raw_text,
@@ -201,7 +212,17 @@ def _write_bad(
     """)
 
 
-def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[DeliveredFile]) -> None:
+def _shown(rule: str, bit: int) -> str:
+    """SQL of a broken rule's name; bits above that of a malformed record say what is wrong with it."""
+    if rule != MALFORMED:
+        return quote_text(rule)
+    flaw = f"(_violations >> {bit})"
+    return f"case {flaw} when {TOO_MANY} then '{rule}: too many columns' when {MISSING} then '{rule}: missing columns' else '{rule}' end"
+
+
+def _map_lines(
+    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[DeliveredFile], one_line: Collection[str]
+) -> None:
     """Create ``line_map``: (path, record, is_rejected) -> physical line and raw text, for ``files``."""
     if contract.format in ("parquet", *CONVERTED):
         line = "_line" if contract.format in CONVERTED else "file_row_number + 1"
@@ -217,21 +238,48 @@ def _map_lines(con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequen
             where (_path, _number) in (select (path, record) from bad_rows)
         """)
         return
-    wanted = set(con.execute("select path, record, is_rejected from bad_rows").fetchall())
-    refused = set(con.execute("select path, record from rejected").fetchall())
+    wanted: dict[str, set[tuple[int, bool]]] = {}
+    refused: dict[str, set[int]] = {}
+    for path, record, is_rejected in con.execute("select path, record, is_rejected from bad_rows").fetchall():
+        wanted.setdefault(path, set()).add((record, is_rejected))
+    for path, record in con.execute("select path, record from rejected").fetchall():
+        refused.setdefault(path, set()).add(record)
     found: list[tuple[str, int, bool, int, str]] = []
     for file in files:
-        path, readable = str(file.path), 0
-        for place in places(contract, file):
-            is_rejected = (path, place.record) in refused
-            if contract.format == "csv" and (place.record == 1 or place.is_blank):
-                continue
-            readable += not is_rejected
-            number = place.record if is_rejected else readable
-            if (path, number, is_rejected) in wanted:
-                found.append((path, number, is_rejected, place.line, place.text))
+        path = str(file.path)
+        locate = _locate_lines if file.name in one_line else _locate_records
+        found += [(path, *place) for place in locate(contract, file, wanted[path], refused.get(path, set()))]
     con.execute(
         "create or replace temp table line_map as select unnest($1) as path, unnest($2) as record, "
         "unnest($3) as is_rejected, unnest($4) as line, unnest($5) as raw_text",
         [list(column) for column in zip(*found, strict=True)] or [[""], [0], [False], [0], [""]],
     )
+
+
+def _locate_records(
+    contract: Contract, file: DeliveredFile, wanted: Collection[tuple[int, bool]], refused: Collection[int]
+) -> Iterator[tuple[int, bool, int, str]]:
+    """Record, whether the reader refused it, physical line and text of the ``wanted`` records, found by their quotes."""
+    readable = 0
+    for place in places(contract, file):
+        is_rejected = place.record in refused
+        if contract.format == "csv" and (place.record == 1 or place.is_blank):
+            continue
+        readable += not is_rejected
+        number = place.record if is_rejected else readable
+        if (number, is_rejected) in wanted:
+            yield number, is_rejected, place.line, place.text
+
+
+def _locate_lines(
+    contract: Contract, file: DeliveredFile, wanted: Collection[tuple[int, bool]], refused: Collection[int]
+) -> Iterator[tuple[int, bool, int, str]]:
+    """The same where each line is a record: lines are reckoned, and only the wanted ones are looked at."""
+    lines = {record: (record, True) for record, is_rejected in wanted if is_rejected}
+    first, before, sorted_refused = int(contract.format == "csv"), 0, sorted(refused)
+    for record in sorted(record for record, is_rejected in wanted if not is_rejected):
+        while before < len(refused) and sorted_refused[before] <= first + record + before:
+            before += 1
+        lines[first + record + before] = (record, False)
+    for line, text in texts(contract, file, lines):
+        yield *lines[line], line, text

@@ -25,7 +25,7 @@ from orchestration.sources import deliveries, text
 from orchestration.sources import files as source_files
 from orchestration.sources.files import TEXT, DeliveredFile, DeliveryError
 from orchestration.sources.lines import places as places_of
-from orchestration.sources.typing import typed
+from orchestration.sources.typing import TypedValue, typed
 from orchestration.warehouse import connect_scratch
 
 
@@ -35,6 +35,7 @@ class _Group:
 
     header: tuple[str, ...]
     files: list[DeliveredFile]
+    padded: bool = False
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Window:
     headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     types: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prints: dict[date, str] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, text.Lines] = field(default_factory=dict)
+    one_line: set[str] = field(default_factory=set)
     known: Mapping[date, Partition] = field(default_factory=dict)
     accept_drift: bool = False
     parallel: bool = True
@@ -58,12 +60,13 @@ class Window:
 
     def groups(self, days: Collection[date] | None = None) -> list[_Group]:
         """The readable files (of ``days``), each with those that are read together with it."""
-        groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[DeliveredFile]] = {}
+        groups: dict[tuple[tuple[str, ...], tuple[str, ...], bool], list[DeliveredFile]] = {}
         for file in self.readable():
             if days is None or file.day in days:
-                kind = (self.headers.get(file.name, ()), self.types.get(file.name, ()))
+                padded = file.name in self.lines and self.lines[file.name].with_open_ends
+                kind = (self.headers.get(file.name, ()), self.types.get(file.name, ()), padded)
                 groups.setdefault(kind, []).append(file)
-        return [_Group(header, files) for (header, _), files in groups.items()]
+        return [_Group(header, files, padded) for (header, _, padded), files in groups.items()]
 
 
 def fetch(settings: Settings, window: Window, folder: Path, con: duckdb.DuckDBPyConnection) -> None:
@@ -79,7 +82,8 @@ def fetch(settings: Settings, window: Window, folder: Path, con: duckdb.DuckDBPy
         for file in found:
             try:
                 if contract.format in TEXT:
-                    window.lines[file.name] = text.count_lines(window.contract, file)
+                    is_utf8_already = is_utf8(contract.encoding)
+                    window.lines[file.name] = text.count_lines(window.contract, file, as_delivered=is_utf8_already)
                 if contract.format == "csv":
                     window.headers[file.name] = source_files.csv_header(window.contract, file, contract.encoding)
                 elif contract.format == "parquet":
@@ -132,6 +136,9 @@ def _all_columns(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def _explain(settings: Settings, window: Window, group: _Group, scratch: Path, error: duckdb.Error) -> None:
     """Note why the days of a group failed: those whose file cannot be read by itself, else all of them."""
+    if group.padded and window.parallel:  # fields of several lines: one thread alone can read them so
+        window.parallel = False
+        return
     unreadable = _unreadable(settings, window, group, scratch)
     if unreadable:
         window.failures.update({f.day: reason for f, reason in unreadable.items() if f.day not in window.failures})
@@ -151,7 +158,7 @@ def _unreadable(settings: Settings, window: Window, group: _Group, scratch: Path
         try:
             with connect_scratch(settings, scratch) as con, _all_columns(con):
                 _register(con, [file])
-                query = _query(settings, window, _Group(group.header, [file]), con)
+                query = _query(settings, window, replace(group, files=[file]), con)
                 con.execute(f"select count(columns(*)) from ({query})").fetchall()
         except duckdb.BinderException as error:
             reasons[file] = f"{file.name} does not fit {contract.file.name}: {_first_line(error)}"
@@ -212,8 +219,10 @@ def _all_counted(window: Window, staged: Path, con: duckdb.DuckDBPyConnection) -
     is_csv, wrong = contract.format == "csv", dict[date, str]()
     for file in window.readable():
         # a file without blank lines and without fields of several lines needs no closer look
-        rows, expected = read.get(file.name, 0), max(window.lines[file.name] - is_csv, 0)
-        if rows != expected:
+        rows, expected = read.get(file.name, 0), max(window.lines[file.name].count - is_csv, 0)
+        if rows == expected:
+            window.one_line.add(file.name)
+        else:
             expected = sum(not (p.is_blank or (is_csv and p.record == 1)) for p in places_of(contract, file))
         if rows != expected:
             wrong[file.day] = (
@@ -227,13 +236,18 @@ def _all_counted(window: Window, staged: Path, con: duckdb.DuckDBPyConnection) -
 
 
 def numbered(
-    settings: Settings, window: Window, days: Collection[date], con: duckdb.DuckDBPyConnection
+    settings: Settings, window: Window, days: Collection[date], broken: Collection[str], con: duckdb.DuckDBPyConnection
 ) -> Iterator[str]:
-    """SQL of the staged rows of ``days`` with their number in their file (``_row``), one statement per kind of file."""
+    """SQL of the staged rows of ``days`` with their number in their file (``_row``), one statement per kind of file.
+
+    Only the rules named in ``broken`` are judged again; of the columns, what the reading of the statement leaves out costs
+    nothing.
+    """
     refused = con.execute("select 1 from rejected limit 1").fetchall()
     for group in window.groups(days):
         with _all_columns(con) if refused else nullcontext():
-            yield _query(settings, window, group, con, numbered=True)
+            records = _records(settings, window, group, numbered=True)
+            yield _judging(window.contract, group.header, records, con, broken)
         quarantine.forget_scan(con)
 
 
@@ -243,11 +257,9 @@ def _needs_numbers(contract: Contract) -> bool:
     return any(re.search(r"\b_row\b", part) for part in [*parts, *(r.violation for r in contract.row_rules)])
 
 
-def _query(
-    settings: Settings, window: Window, group: _Group, con: duckdb.DuckDBPyConnection, *, numbered: bool = False
-) -> str:
-    """The one statement that reads, types and judges the records of a group; ``_row`` is null if not ``numbered``."""
-    return _judging(window.contract, group.header, _records(settings, window, group, numbered=numbered), con)
+def _query(settings: Settings, window: Window, group: _Group, con: duckdb.DuckDBPyConnection) -> str:
+    """The one statement that reads, types and judges the records of a group."""
+    return _judging(window.contract, group.header, _records(settings, window, group), con)
 
 
 def _records(settings: Settings, window: Window, group: _Group, *, numbered: bool = False) -> str:
@@ -259,6 +271,7 @@ def _records(settings: Settings, window: Window, group: _Group, *, numbered: boo
         settings.landing_dir,
         numbered=numbered or _needs_numbers(window.contract),
         parallel=window.parallel,
+        padded=group.padded,
     )
     return (
         f"(select * exclude (_path) from (select * from {relation}) join "
@@ -268,10 +281,20 @@ def _records(settings: Settings, window: Window, group: _Group, *, numbered: boo
 
 def _belongs(contract: Contract) -> str:
     """SQL that is false for a record that the contract leaves to other tables; what cannot be told is kept and judged."""
-    return "true" if contract.where is None else f"_malformed or coalesce(({contract.where}), true)"
+    return "true" if contract.where is None else f"_malformed <> 0 or coalesce(({contract.where}), true)"
 
 
-def _judging(contract: Contract, header: Sequence[str], records: str, con: duckdb.DuckDBPyConnection) -> str:
+@dataclass(frozen=True)
+class _Raw:
+    """SQL of the records of one table with the captured columns untyped (``__0``, ``__1``, ...); how to type each, from what."""
+
+    query: str
+    results: dict[str, TypedValue]
+    types: dict[str, str]
+    places: dict[str, str]
+
+
+def _raw(contract: Contract, header: Sequence[str], records: str, con: duckdb.DuckDBPyConnection) -> _Raw:
     captured = [c for c in contract.columns if c.captured]
     places = {name: position for position, name in enumerate(header)}
     sources = [
@@ -280,24 +303,78 @@ def _judging(contract: Contract, header: Sequence[str], records: str, con: duckd
     ]
     fields = ", ".join(f"{source} as __{i}" for i, source in enumerate(sources))
     # an expression sees the records of this table only, so that it may look at the neighbours of a record (over)
-    raw = f"select {fields}, _row, _malformed, _file, _delivery_date from {records} where {_belongs(contract)}"
-    types = {row[0]: row[1] for row in con.execute(f"describe {raw}").fetchall()}
-    values, violations = {}, {}
-    for i, column in enumerate(captured):
-        result = typed(column, contract, f"__{i}", types[f"__{i}"])
-        values[column.name], violations[column.name] = result.value, (result.violation, f"__{i} is null")
+    query = f"select {fields}, _row, _malformed, _file, _delivery_date from {records} where {_belongs(contract)}"
+    described = {row[0]: row[1] for row in con.execute(f"describe {query}").fetchall()}
+    names = {c.name: f"__{i}" for i, c in enumerate(captured)}
+    types = {c.name: described[names[c.name]] for c in captured}
+    return _Raw(query, {c.name: typed(c, contract, names[c.name], types[c.name]) for c in captured}, types, names)
+
+
+def _judging(
+    contract: Contract,
+    header: Sequence[str],
+    records: str,
+    con: duckdb.DuckDBPyConnection,
+    judged: Collection[str] | None = None,
+) -> str:
+    raw = _raw(contract, header, records, con)
     typed_columns = ", ".join(
-        f"cast({values.get(c.name, 'null')} as {c.sql_type}) as {quote_name(c.name)}" for c in contract.columns
+        f"cast({raw.results[c.name].value if c.captured else 'null'} as {c.sql_type}) as {quote_name(c.name)}"
+        for c in contract.columns
     )
     conditions = []
     for rule in contract.rules:
-        of_type, missing = violations.get(rule.column or "", ("false", "false"))
+        of_type, missing = "false", "false"
+        if rule.column in raw.results:
+            of_type, missing = raw.results[rule.column].violation, f"{raw.places[rule.column]} is null"
         conditions.append(rule.violation.replace("{type_violation}", of_type).replace("{missing}", missing))
     # a record that could not be split breaks no rule but that one
-    bits = " + ".join(f"case when {c} then {1 << i} else 0 end" for i, c in enumerate(conditions)) or "0"
+    bits = " + ".join(
+        f"case when {condition} then {1 << i} else 0 end"
+        for i, (rule, condition) in enumerate(zip(contract.rules, conditions, strict=True))
+        if judged is None or rule.name in judged
+    )
     names = ", ".join(quote_name(c.name) for c in contract.columns)
     return (
         f"select {names}, _delivery_date, _file, _row, "
-        f"cast(case when _malformed then {1 << len(conditions)} else {bits} end as bigint) as _violations "
-        f"from (select *, {typed_columns} from ({raw}))"
+        f"cast(case when _malformed <> 0 then _malformed * {1 << len(conditions)} else {bits or 0} end as bigint) as _violations "
+        f"from (select *, {typed_columns} from ({raw.query}))"
     )
+
+
+#: The form of a value and none of its content: letters are A, digits 9.
+_FORM = (
+    r"regexp_replace(regexp_replace(regexp_replace(left(cast({0} as varchar), 30), '\p{{L}}', 'A', 'g'), "
+    r"'\p{{N}}', '9', 'g'), '[^A9 .,:;/+_()%\-]', '?', 'g')"
+)
+
+
+def delivered_forms(
+    settings: Settings, window: Window, columns: Mapping[date, Collection[str]], con: duckdb.DuckDBPyConnection
+) -> dict[tuple[date, str], str]:
+    """What was delivered in place of the declared type, by day and column: the most frequent form, its share, its file."""
+    counted: dict[tuple[date, str], dict[tuple[str, str, str], int]] = {}
+    for group in window.groups(columns):
+        raw = _raw(window.contract, group.header, _records(settings, window, group), con)
+        for name in sorted({name for f in group.files for name in columns[f.day]}):
+            form = _FORM.format(raw.places[name])
+            with _all_columns(con):
+                found = con.execute(
+                    f"select _delivery_date, {form} as form, _file, count(*) from ({raw.query}) "
+                    f"where _malformed = 0 and ({raw.results[name].violation}) group by all"
+                ).fetchall()
+            quarantine.forget_scan(con)
+            for day, shape, file, rows in found:
+                counted.setdefault((day, name), {})[shape, file, raw.types[name]] = rows
+    return {key: _most_frequent(forms) for key, forms in counted.items()}
+
+
+def _most_frequent(forms: Mapping[tuple[str, str, str], int]) -> str:
+    by_form: dict[str, int] = {}
+    for (form, _, _), rows in forms.items():
+        by_form[form] = by_form.get(form, 0) + rows
+    best = min(by_form, key=lambda form: (-by_form[form], form))
+    _, file, sql_type = min((k for k in forms if k[0] == best), key=lambda k: (-forms[k], k))
+    total = sum(by_form.values())
+    as_type = "" if sql_type == "VARCHAR" else f"as {sql_type} "
+    return f"{total:,} rows hold something else, {by_form[best] / total:.1%} of them {as_type}like '{best}' ({file})"

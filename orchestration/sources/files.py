@@ -28,7 +28,12 @@ _HEADER_BYTES = 1_000_000
 CONVERTED = ("xlsx", TABLE)
 TEXT = ("csv", "jsonl")
 #: Names that the reader gives to columns of its own; a source's column of that name is read under another.
-_TECHNICAL = ("", "_path", "_row", "_malformed", "_file", "_delivery_date", "file_row_number")
+_TECHNICAL = ("", "_path", "_row", "_malformed", "_file", "_delivery_date", "file_row_number", "_beyond")
+_BEYOND = "_beyond"
+#: Values of ``_malformed``: 0, or bits of which the lowest says that the record could not be split into fields.
+FINE, BROKEN, TOO_MANY, MISSING = 0, 1, 3, 5
+#: Stands for null in a padded reading, in which an empty field is not yet one: no text is this.
+_NEVER = "\x02no value\x03"
 
 _DATE_FIELD = re.compile(r"\{date(?::([^}]*))?\}")
 
@@ -228,13 +233,34 @@ def _lines(contract: Contract, files: Sequence[DeliveredFile], *, parallel: bool
     )
 
 
-def _csv(contract: Contract, files: Sequence[DeliveredFile], header: Sequence[str], *, parallel: bool) -> str:
-    columns = ", ".join(f"{quote_text(_reader_name(name, i))}: 'VARCHAR'" for i, name in enumerate(header))
-    return (
+def _csv(
+    contract: Contract,
+    files: Sequence[DeliveredFile],
+    header: Sequence[str],
+    number: str,
+    *,
+    parallel: bool,
+    padded: bool,
+) -> str:
+    names = [_reader_name(name, i) for i, name in enumerate(header)]
+    columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in [*names, *([_BEYOND] if padded else [])])
+    none = f"nullstr={quote_text(_NEVER)}, null_padding=true" if padded else "nullstr=''"
+    read = (
         f"read_csv({_paths(files)}, {_text_options(contract, parallel=parallel)}, header=true, "
         f"delim={quote_text(contract.delimiter)}, quote={quote_text(contract.quote)}, escape={quote_text(contract.quote)}, "
-        f"columns={{{columns}}}, nullstr='', strict_mode=true)"
+        f"columns={{{columns}}}, {none}, strict_mode=true)"
     )
+    if not padded and not contract.null_text:
+        return f"(select *, {number}, {FINE} as _malformed from {read})"
+    # not by the reader's nullstr: it takes a field too many for none where that field is null
+    flaw = f"case when {_BEYOND} is not null then {TOO_MANY} when {quote_name(names[-1])} is null then {MISSING} else {FINE} end"
+    is_whole = f"{_BEYOND} is null and {quote_name(names[-1])} is not null"
+    values = []
+    for name in map(quote_name, names):
+        value = f"nullif({name}, '')" if padded else name
+        value = f"nullif({value}, {quote_text(contract.null_text)})" if contract.null_text else value
+        values.append(f"case when {is_whole} then {value} end as {name}" if padded else f"{value} as {name}")
+    return f"(select {', '.join(values)}, _path, {number}, {flaw if padded else FINE} as _malformed from {read})"
 
 
 def _json_shape(headers: Sequence[str]) -> str:
@@ -263,7 +289,7 @@ _EXACT_LINE = (
 def _json_records(contract: Contract, lines: str) -> str:
     shape = quote_text(_json_shape([c.header for c in contract.columns if c.header]))
     return (
-        "(select * replace (_fields is null as _malformed) from ("
+        f"(select * replace (if(_fields is null, {BROKEN}, {FINE}) as _malformed) from ("
         f"select *, try(json_transform({_EXACT_LINE}, {shape})) as _fields from {lines} where line is not null))"
     )
 
@@ -276,11 +302,13 @@ def source_relation(
     *,
     numbered: bool,
     parallel: bool = True,
+    padded: bool = False,
 ) -> str:
     """SQL (FROM item) of the files' records: the source's columns, ``_path``, ``_row`` and ``_malformed``.
 
     ``_row`` counts the readable records of a file from 1 where ``numbered``; a text file is then read by one thread.
-    Files of one call have the same ``header``.
+    Files of one call have the same ``header``. DuckDB ignores empty fields too many at the end of a CSV record: ``padded``,
+    it reads one field more, and a record that has it is malformed. Fields of several lines then allow one thread alone.
     """
     number = "cast(null as bigint) as _row"
     if numbered:
@@ -289,24 +317,21 @@ def source_relation(
     if contract.format == "parquet":
         names = ", ".join(f"{quote_name(name)} as {quote_name(_reader_name(name, i))}" for i, name in enumerate(header))
         records = (
-            f"(select {names}, _path, file_row_number + 1 as _row, false as _malformed "
+            f"(select {names}, _path, file_row_number + 1 as _row, {FINE} as _malformed "
             f"from read_parquet({_paths(files)}, filename='_path', file_row_number=true, hive_partitioning=false))"
         )
     elif contract.format in CONVERTED:
         records = (
-            "(select * exclude (_line, _is_broken), _line as _row, _is_broken as _malformed "
+            f"(select * exclude (_line, _is_broken), _line as _row, if(_is_broken, {BROKEN}, {FINE}) as _malformed "
             f"from read_parquet({_paths(files)}, filename='_path', union_by_name=false, hive_partitioning=false))"
         )
     else:
         is_csv = contract.format == "csv"
-        read = (
-            _csv(contract, files, header, parallel=parallel) if is_csv else _lines(contract, files, parallel=parallel)
-        )
-        # not by the reader's nullstr: it takes a field too many for none where that field is null
-        columns = [quote_name(_reader_name(name, i)) for i, name in enumerate(header)] if is_csv else []
-        nulls = [f"nullif({c}, {quote_text(contract.null_text)}) as {c}" for c in columns]
-        replaced = f" replace ({', '.join(nulls)})" if nulls and contract.null_text else ""
-        read = f"(select *{replaced}, {number}, false as _malformed from {read})"
+        if is_csv:
+            read = _csv(contract, files, header, number, parallel=parallel, padded=padded)
+        else:
+            lines = _lines(contract, files, parallel=parallel)
+            read = f"(select *, {number}, {FINE} as _malformed from {lines})"
         if numbered and len(files) > 1:
             read = f"(select * replace (_row - min(_row) over (partition by _path) + 1 as _row) from {read})"
         records = read if is_csv else _json_records(contract, read)

@@ -1,7 +1,7 @@
 """Where a record stands in its file: readers count records, people open a file at a line."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TextIO, cast
 
@@ -43,6 +43,15 @@ def places(contract: Contract, file: DeliveredFile) -> Iterator[Place]:
                 yield Place(record, first_line, not (length or one_column) and line == first_line, "\n".join(texts))
     if is_open:
         yield Place(record, first_line, False, "\n".join(texts))
+
+
+def texts(contract: Contract, file: DeliveredFile, wanted: Collection[int]) -> Iterator[tuple[int, str]]:
+    """Number and text of the ``wanted`` physical lines of a text file in UTF-8, of which none is endless."""
+    opener = gzip.open if is_gzip(contract, file) else open
+    with opener(file.path, "rt", encoding="utf-8-sig", errors="backslashreplace") as stream:
+        for line, text in enumerate(cast(TextIO, stream), start=1):
+            if line in wanted:
+                yield line, text.rstrip("\n")[:KEPT_CHARACTERS]
 
 
 def _lines(stream: TextIO) -> Iterator[tuple[str, int]]:

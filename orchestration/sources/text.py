@@ -1,17 +1,18 @@
 """Text files before they are read: whole, in UTF-8, without an endless line, and counted by other means than the reader's.
 
-DuckDB takes a damaged gzip file up to the damage, decodes few encodings and drops a line longer than its buffer without
-a word. So every text file is gone through once, in large pieces, before DuckDB reads it.
+DuckDB takes a damaged gzip file up to the damage, decodes few encodings, drops a line longer than its buffer and empty
+fields too many without a word. So every text file is gone through once, in large pieces, before DuckDB reads it.
 """
 
 import codecs
 import gzip
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from orchestration.contracts import Contract
+from orchestration.sources import encodings
 from orchestration.sources.files import MAX_LINE_BYTES, DeliveredFile, DeliveryError, is_gzip, local_copy
 
 #: A file with a longer line is refused: beyond its buffer of 16 times the maximum, DuckDB loses a line in silence.
@@ -19,19 +20,30 @@ _REFUSED_LINE_BYTES = 8 * MAX_LINE_BYTES
 _PIECE = 1 << 20
 
 
+@dataclass(frozen=True)
+class Lines:
+    """The physical lines of a file, blank ones too, and whether one may end in an empty field."""
+
+    count: int
+    with_open_ends: bool
+
+
 def as_utf8(contract: Contract, file: DeliveredFile, folder: Path) -> DeliveredFile:
     """Write a file of another encoding into ``folder`` as plain UTF-8.
 
     A byte that is no text of the encoding stays as it is, which is no UTF-8 either: the reader sets its record aside.
-    Raises DeliveryError where the file cannot be decoded at all or is no whole gzip file.
+    Raises DeliveryError where the file cannot be decoded at all, is of another encoding or is no whole gzip file.
     """
     target = local_copy(folder, file.name.removesuffix(".gz"))
     decoder = codecs.getincrementaldecoder(contract.encoding)("surrogateescape")
+    witness = encodings.Witness(contract.encoding)
     position = 0
     try:
         with _opened(contract, file) as stream, target.open("wb") as out:
             while True:
                 piece = stream.read(_PIECE)
+                witness.hear(piece)
+                _agree(file, witness)
                 out.write(decoder.decode(piece, not piece).encode("utf-8", "surrogateescape"))
                 if not piece:
                     break
@@ -42,19 +54,31 @@ def as_utf8(contract: Contract, file: DeliveredFile, folder: Path) -> DeliveredF
         ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(file, error) from error
+    _agree(file, witness, at_end=True)
     return replace(file, path=target)
 
 
-def count_lines(contract: Contract, file: DeliveredFile) -> int:
-    """The physical lines of a UTF-8 file, blank ones too.
+def count_lines(contract: Contract, file: DeliveredFile, *, as_delivered: bool) -> Lines:
+    """Count the physical lines of a UTF-8 file.
 
-    Raises DeliveryError where it is no whole gzip file or has a line that the reader would lose.
+    Raises DeliveryError where it is no whole gzip file, has a line that the reader would lose, or, ``as_delivered``, is
+    of another encoding.
     """
     ends = run = 0
     last = b"\n"
+    witness = encodings.Witness("utf-8")
+    # a space hides what is before it
+    tails = [
+        t + end for t in (contract.delimiter.encode(), contract.quote.encode() * 2, b" ") for end in (b"\n", b"\r")
+    ]
+    open_ends = contract.format != "csv"
     try:
         with _opened(contract, file) as stream:
             while piece := stream.read(_PIECE):
+                if as_delivered:
+                    witness.hear(piece)
+                    _agree(file, witness)
+                open_ends = open_ends or any(tail in piece for tail in tails) or piece[:1] in (b"\n", b"\r")
                 found = piece.count(b"\n")
                 returns = piece.count(b"\r")
                 if returns:
@@ -72,7 +96,17 @@ def count_lines(contract: Contract, file: DeliveredFile) -> int:
                 last = piece[-1:]
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(file, error) from error
-    return ends + (last not in (b"\n", b"\r"))
+    if as_delivered:
+        _agree(file, witness, at_end=True)
+    is_cut = last not in (b"\n", b"\r")
+    return Lines(ends + is_cut, contract.format == "csv" and (open_ends or is_cut))
+
+
+def _agree(file: DeliveredFile, witness: encodings.Witness, *, at_end: bool = False) -> None:
+    """Raise DeliveryError where the bytes of a file are of another encoding than the declared one."""
+    found = witness.verdict() if at_end else witness.first_sight()
+    if found is not None:
+        raise DeliveryError(f"{file.name}: {found}")
 
 
 def _opened(contract: Contract, file: DeliveredFile) -> BinaryIO:

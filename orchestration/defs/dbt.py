@@ -1,6 +1,7 @@
 """The dbt project as assets: models from staging to the marts, dbt tests as asset checks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -111,21 +112,34 @@ def failure_sentence(results: Sequence[NodeResult]) -> str | None:
     return f"the mart was not built: {'; '.join(shown)}{more}. The published release stays as it was."
 
 
-def selected_tests(context: dg.AssetExecutionContext, models: Sequence[str]) -> list[str]:
-    """The data tests (unique ids) of the run: the checks that Dagster selected.
+@cache
+def tests_by_check() -> Mapping[dg.AssetCheckKey, str]:
+    """The data test (unique id) behind each asset check."""
+    keys = {
+        unique_id: get_asset_check_key_for_test(manifest, translator, unique_id, None)
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "test"
+    }
+    return {key: unique_id for unique_id, key in keys.items() if key is not None}
 
-    Of the checks of a selected asset, those that look at another model too run only where that model is built as
+
+def test_is_due(check: dg.AssetCheckKey, assets: Set[dg.AssetKey]) -> bool:
+    """Whether a check is to be evaluated where these assets are built; one of no dbt test always is.
+
+    Of the checks of a built asset, those that look at another model too run only where that model is built as
     well (dbt's indirect selection ``cautious``): an older one is not to fail them.
     """
-    tests = []
-    for unique_id, node in manifest["nodes"].items():
-        check = get_asset_check_key_for_test(manifest, translator, unique_id, None)
-        if check is None or check not in context.selected_asset_check_keys:
-            continue
-        needed = {name for name in node["depends_on"]["nodes"] if not name.startswith("source.")}
-        if check.asset_key not in context.selected_asset_keys or needed <= set(models):
-            tests.append(unique_id)
-    return tests
+    unique_id = tests_by_check().get(check)
+    if unique_id is None or check.asset_key not in assets:
+        return True
+    needed = [name for name in manifest["nodes"][unique_id]["depends_on"]["nodes"] if not name.startswith("source.")]
+    return all(translator.get_asset_key(manifest["nodes"][name]) in assets for name in needed)
+
+
+def selected_tests(context: dg.AssetExecutionContext) -> list[str]:
+    """The data tests (unique ids) of the run: the checks that Dagster selected, as far as they are due."""
+    checks, assets = context.selected_asset_check_keys, context.selected_asset_keys
+    return [tests_by_check()[key] for key in checks if test_is_due(key, assets)]
 
 
 @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, pool=WRITER_POOL, name="dbt_models")
@@ -142,7 +156,7 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
         context.log.info("tables this retailer does not have, their marts stay empty: %s", ", ".join(absent))
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection, whole=plan.is_whole)
-    results += dbt_tests.run(settings, selected_tests(context, [r.unique_id for r in results]), results)
+    results += dbt_tests.run(settings, selected_tests(context), results)
     built = warehouse.relations(settings)
     models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
     lineages = cached_lineage(settings.dbt_target_dir / "column_lineage.json", models, built.columns)

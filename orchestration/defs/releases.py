@@ -6,8 +6,9 @@ from datetime import timedelta
 import dagster as dg
 
 from orchestration import raw_zone, releases
-from orchestration.defs.dbt import mart_keys
+from orchestration.defs.dbt import mart_keys, test_is_due
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
+from orchestration.defs.run_checks import before_release
 
 RELEASE = dg.AssetKey(["release", "datamart"])
 
@@ -35,8 +36,9 @@ by_six = dg.FreshnessPolicy.cron("0 6 * * *", lower_bound_delta=timedelta(hours=
 def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
     """Copy aside, audit, switch. A failure leaves the published release as it was."""
     as_of_date = max(raw_zone.loaded_days(settings, contracts), default=settings.first_day)
-    evaluations = checks_of_run(context)
-    published = releases.publish(settings, as_of_date, evaluations, raw_zone.state(settings, contracts))
+    checks = before_release(context, RELEASE, test_is_due)
+    checks["passed"] += 1  # the copy is audited before it is published: its own check has passed whoever reads this
+    published = releases.publish(settings, as_of_date, checks, raw_zone.state(settings, contracts))
     context.log.info(f"published release {published.release_id} as of {as_of_date}")
     yield dg.MaterializeResult(
         metadata={
@@ -52,21 +54,3 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
             dg.AssetCheckResult(check_name="reconciled", passed=True, metadata={"tables": len(published.tables)})
         ],
     )
-
-
-def checks_of_run(context: dg.AssetExecutionContext) -> dict[str, int]:
-    """Checks of this run that passed, warned and failed so far."""
-    records = context.instance.get_records_for_run(
-        context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ).records
-    passed = warned = failed = 0
-    for record in records:
-        evaluation = record.event_log_entry.get_dagster_event().asset_check_evaluation_data
-        if evaluation.passed:
-            passed += 1
-        elif evaluation.severity == dg.AssetCheckSeverity.WARN:
-            warned += 1
-        else:
-            failed += 1
-    # the copy is audited before it is published: its own check has passed whoever reads this
-    return {"passed": passed + 1, "warned": warned, "failed": failed}

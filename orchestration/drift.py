@@ -2,7 +2,7 @@
 
 Rows, shares of empty values, shares of categories and medians of numbers come from the profile that was stored when a
 delivery was loaded, so judging reads no row again. The references of a day are the accepted deliveries of the same
-weekday in the weeks before it: the verdict is a function of the raw zone and the day. A score is a deviation in units of
+weekday in the weeks before it, as the raw zone holds them when the delivery is first loaded. A score is a deviation in units of
 what is tolerated; above 1 it is drift. What is tolerated is the contract's tolerance or, where that is more, what chance
 alone does to a delivery of that size, so that small tables raise no false alarm.
 """
@@ -57,14 +57,15 @@ def applicable_rules(contract: Contract) -> list[DriftRule]:
 def hold(contract: Contract, partition: Partition, known: Mapping[date, Partition], *, accept: bool) -> Partition:
     """The freshly loaded ``partition``, refused where a rule of severity error finds drift that nobody accepted.
 
-    What was accepted stays so for as long as the files of the delivery are the same.
+    A delivery whose rows are in the raw zone stays accepted for as long as its files are the same: a day loaded after it
+    that would be its reference does not take back rows that were published. A refused one is judged anew each time.
     """
     found = [verdict for verdict in judge(contract, partition, known) if verdict.is_drift]
-    before = known.get(partition.day)
-    again = before is not None and before.drift == "accepted" and before.fingerprint == partition.fingerprint
-    if found and (accept or again):
-        return replace(partition, drift="accepted")
     reasons = [verdict.sentence for verdict in found if verdict.blocking]
+    before = known.get(partition.day)
+    again = before is not None and before.loaded and before.fingerprint == partition.fingerprint
+    if found and (accept or (again and (reasons or known[partition.day].drift == "accepted"))):
+        return replace(partition, drift="accepted")
     if not reasons:
         return partition
     return replace(

@@ -65,12 +65,11 @@ def count_lines(contract: Contract, file: DeliveredFile, *, as_delivered: bool) 
     of another encoding.
     """
     ends = run = 0
-    last = b"\n"
+    last, edge = b"\n", b""
     witness = encodings.Witness("utf-8")
-    # a space hides what is before it
-    tails = [
-        t + end for t in (contract.delimiter.encode(), contract.quote.encode() * 2, b" ") for end in (b"\n", b"\r")
-    ]
+    # an empty field may be quoted, and a space hides what is before it
+    before = tuple(sign.encode() for sign in (contract.delimiter, 2 * contract.quote, " "))
+    tails = [sign + end for sign in before for end in (b"\n", b"\r")]
     open_ends = contract.format != "csv"
     try:
         with _opened(contract, file) as stream:
@@ -78,7 +77,10 @@ def count_lines(contract: Contract, file: DeliveredFile, *, as_delivered: bool) 
                 if as_delivered:
                     witness.hear(piece)
                     _agree(file, witness)
-                open_ends = open_ends or any(tail in piece for tail in tails) or piece[:1] in (b"\n", b"\r")
+                if not open_ends:
+                    seam = edge + piece
+                    open_ends = any(tail in seam for tail in tails)
+                    edge = seam[-2:]
                 found = piece.count(b"\n")
                 returns = piece.count(b"\r")
                 if returns:
@@ -99,7 +101,7 @@ def count_lines(contract: Contract, file: DeliveredFile, *, as_delivered: bool) 
     if as_delivered:
         _agree(file, witness, at_end=True)
     is_cut = last not in (b"\n", b"\r")
-    return Lines(ends + is_cut, contract.format == "csv" and (open_ends or is_cut))
+    return Lines(ends + is_cut, contract.format == "csv" and (open_ends or edge.endswith(before)))
 
 
 def _agree(file: DeliveredFile, witness: encodings.Witness, *, at_end: bool = False) -> None:

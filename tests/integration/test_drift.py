@@ -214,6 +214,22 @@ def test_the_verdicts_are_the_same_whether_days_are_loaded_at_once_or_one_by_one
     assert [d for d, p in at_once.items() if p.drift == "refused"] == [days[4], days[6]]
 
 
+def test_an_older_day_that_comes_later_takes_no_published_rows_back_and_may_free_a_refused_day(tmp_path: Path) -> None:
+    settings, contract, days = sales(tmp_path, 400, 400, 400, 400, 190)
+    assert extract(settings, contract, days[1:])[FRIDAY].loaded  # three references judge nothing
+    again = extract(settings, contract, days)[FRIDAY]
+    assert (again.loaded, again.drift, again.rows_loaded) == (True, "accepted", 190)
+    assert all(r.passed for r in validate(settings, contract, [again]))
+    fridays(settings, contract, 180)  # another content: judged by all four
+    assert load(settings, contract, FRIDAY).drift == "refused"
+
+    # refused by the references there are; two small weeks come later, and the day is as usual
+    other, contract, days = sales(tmp_path / "b", 180, 190, 185, 190, 400, 400, 400, 190)
+    assert extract(other, contract, days[3:], accept_drift=False)[FRIDAY].drift == "refused"
+    assert pending_days(other, {"sales": contract}) == [*days[:3], FRIDAY]
+    assert extract(other, contract, days)[FRIDAY].loaded
+
+
 def test_a_contract_without_a_word_has_the_default_rules_as_warnings(tmp_path: Path) -> None:
     assert sales_contract(tmp_path).drift == DRIFT_RULES
     assert {rule.severity for rule in DRIFT_RULES} == {"warning"}

@@ -16,13 +16,16 @@
     `most_trusted` or `most_complete`. The account number breaks ties.
 -#}
 {% macro precedence(attribute, relation) -%}
-    {%- set strategy = var('survivorship').get(attribute, 'most_recent') -%}
+    {%- set strategy = var('survivorship')[attribute] | default('most_recent') -%}
     {%- set parts = {
         'most_recent': ['delivery_date', 'trust'],
         'most_trusted': ['trust', 'delivery_date'],
         'most_complete': ['completeness', 'delivery_date', 'trust'],
-    }[strategy] -%}
-    {{ record(parts + ['source_customer_id']) }}
+    } -%}
+    {%- if execute and strategy not in parts -%}
+        {{ exceptions.raise_compiler_error("survivorship of " ~ attribute ~ ": '" ~ strategy ~ "' is none of " ~ parts | join(', ')) }}
+    {%- endif -%}
+    {{ record(parts.get(strategy, []) + ['source_customer_id']) }}
 {%- endmacro %}
 
 

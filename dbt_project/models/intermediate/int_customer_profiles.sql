@@ -37,7 +37,7 @@ versions as (
         accounts.country,
         -- the mart keeps the area and the year, not the code and the day
         upper(substring(trim(accounts.postal_code), 1, 2)) as postal_area,
-        cast(extract(year from accounts.birth_date) as integer) as birth_year,
+        cast(extract(year from birth_date) as integer) as birth_year,
         accounts.gender,
         accounts.is_member,
         accounts.member_since,
@@ -80,7 +80,7 @@ in_force as (
     inner join versions
         on
             change_days.customer_id = versions.customer_id
-            and versions.delivery_date <= change_days.delivery_date
+            and change_days.delivery_date >= versions.delivery_date
             and change_days.delivery_date < versions.next_delivery_date
 
 ),

@@ -5,6 +5,8 @@
     meta={'touched_by': [{'table': 'intermediate.int_touched_customers', 'columns': ['customer_id']}]}
 ) }}
 
+{%- set state_hash = hash_key(['profile_from', 'consent_email', 'consent_sms', 'consent_mail', 'consent_profiling']) %}
+
 with
 
 run as (
@@ -186,23 +188,14 @@ in_force as (
 
 ),
 
-compared as (
-
-    select
-        *,
-        {{ hash_key(['profile_from', 'consent_email', 'consent_sms', 'consent_mail', 'consent_profiling']) }} as state_hash
-
-    from in_force
-
-),
-
 marked as (
 
     select
         *,
-        lag(state_hash) over (partition by customer_id order by changed_on) as previous_state_hash
+        {{ state_hash }} as state_hash,
+        lag({{ state_hash }}) over (partition by customer_id order by changed_on) as previous_state_hash
 
-    from compared
+    from in_force
 
 ),
 

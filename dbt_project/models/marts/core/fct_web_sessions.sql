@@ -24,23 +24,6 @@ run as (
 
 ),
 
-identity as (
-
-    select * from {{ ref('int_customer_identity') }}
-
-),
-
-known_visitors as (
-
-    select
-        source_id as visitor_id,
-        customer_id
-
-    from {{ ref('int_record_identity') }}
-    where record_kind = 'visitor'
-
-),
-
 campaigns as (
 
     select
@@ -225,8 +208,11 @@ final as (
             sessions.visitor_id = details.visitor_id
             and sessions.session_number = details.session_number
     left join campaigns on details.tags.utm_campaign = campaigns.campaign_id
-    left join identity on details.customer_id = identity.source_customer_id
-    left join known_visitors on sessions.visitor_id = known_visitors.visitor_id
+    left join {{ ref('int_customer_identity') }} as identity on details.customer_id = identity.source_customer_id
+    left join {{ ref('int_record_identity') }} as known_visitors
+        on
+            sessions.visitor_id = known_visitors.source_id
+            and known_visitors.record_kind = 'visitor'
 
 )
 

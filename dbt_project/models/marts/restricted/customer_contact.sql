@@ -46,8 +46,8 @@ final as (
             'first_name', 'last_name', 'email', 'phone', 'street', 'postal_code', 'city', 'country', 'birth_date',
             'loyalty_number',
         ] %}
-        {{ survivor(attribute) }} as {{ attribute }},
-        {{ survivor(attribute, 'source_customer_id') }} as {{ attribute }}_source{% if not loop.last %},{% endif %}
+            {{ survivor(attribute) }} as {{ attribute }},
+            {{ survivor(attribute, 'source_customer_id') }} as {{ attribute }}_source{% if not loop.last %},{% endif %}
         {%- endfor %}
 
     from versions

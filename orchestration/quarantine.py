@@ -227,16 +227,19 @@ def _map_lines(
     if contract.format in ("parquet", *CONVERTED):
         line = "_line" if contract.format in CONVERTED else "file_row_number + 1"
         helpers = "_path, file_row_number" + (", _line, _is_broken" if contract.format in CONVERTED else "")
-        relation = "[" + ", ".join(quote_text(f.path) for f in files) + "]"
-        con.execute(f"""
-            create or replace temp table line_map as
-            select _path as path, _number as record, false as is_rejected, _number as line, cast(to_json(r) as varchar) as raw_text
-            from (
-                select {line} as _number, _path, columns(* exclude ({helpers}))
-                from read_parquet({relation}, filename='_path', file_row_number=true, hive_partitioning=false)
-            ) as r
-            where (_path, _number) in (select (path, record) from bad_rows)
-        """)
+        con.execute(
+            "create or replace temp table line_map (path varchar, record bigint, is_rejected boolean, line bigint, raw_text varchar)"
+        )
+        for file in files:  # one by one: their types may differ
+            con.execute(f"""
+                insert into line_map
+                select _path, _number, false, _number, cast(to_json(r) as varchar)
+                from (
+                    select {line} as _number, _path, columns(* exclude ({helpers}))
+                    from read_parquet({quote_text(file.path)}, filename='_path', file_row_number=true, hive_partitioning=false)
+                ) as r
+                where (_path, _number) in (select (path, record) from bad_rows)
+            """)
         return
     wanted: dict[str, set[tuple[int, bool]]] = {}
     refused: dict[str, set[int]] = {}

@@ -286,10 +286,14 @@ _EXACT_LINE = (
 )
 
 
+#: Of two fields of one name, one reader takes the first, another the last.
+_REPEATED_NAME = "coalesce(list_unique(try(json_keys(line))) <> len(try(json_keys(line))), false)"
+
+
 def _json_records(contract: Contract, lines: str) -> str:
     shape = quote_text(_json_shape([c.header for c in contract.columns if c.header]))
     return (
-        f"(select * replace (if(_fields is null, {BROKEN}, {FINE}) as _malformed) from ("
+        f"(select * replace (if(_fields is null or {_REPEATED_NAME}, {BROKEN}, {FINE}) as _malformed) from ("
         f"select *, try(json_transform({_EXACT_LINE}, {shape})) as _fields from {lines} where line is not null))"
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import quarantine
+from orchestration import disk, quarantine
 from orchestration.contracts import Contract, ContractError, is_utf8
 from orchestration.profiling import staged_relation
 from orchestration.raw_zone import Partition
@@ -135,7 +135,12 @@ def _all_columns(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _explain(settings: Settings, window: Window, group: _Group, scratch: Path, error: duckdb.Error) -> None:
-    """Note why the days of a group failed: those whose file cannot be read by itself, else all of them."""
+    """Note why the days of a group failed: those whose file cannot be read by itself, else all of them.
+
+    A full disk is no fault of a delivery: it is raised again.
+    """
+    if disk.filled_it(error):
+        raise error
     if group.padded and window.parallel:  # fields of several lines: one thread alone can read them so
         window.parallel = False
         return

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestration import bad_rows, ledger, raw_zone, releases
+from orchestration import bad_rows, disk, ledger, raw_zone, releases
 from orchestration.contracts import Contract, load_contracts
 from orchestration.extraction import pending_days
 from orchestration.settings import Settings
@@ -110,7 +110,19 @@ def unpublished_day(settings: Settings, contracts: Mapping[str, Contract]) -> li
 
 
 def run_night(settings: Settings, window: Window, console: "Console") -> Outcome:
-    """Run the job ``nightly`` in this process and this instance, showing progress."""
+    """Run the job ``nightly`` in this process and this instance, showing progress.
+
+    On a full disk Dagster cannot write its own history either: what it then raises is an outcome like others.
+    """
+    try:
+        return _run(settings, window, console)
+    except Exception as error:
+        if not disk.filled_it(error, settings.home):
+            raise
+        return Outcome(False, {}, [disk.SENTENCE], "")
+
+
+def _run(settings: Settings, window: Window, console: "Console") -> Outcome:
     import logging
     import uuid
 

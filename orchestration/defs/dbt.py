@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_selection_for_context
 
-from orchestration import dbt_runner, dbt_tests, quality, releases, warehouse
+from orchestration import dbt_runner, dbt_tests, disk, quality, releases, warehouse
 from orchestration.column_lineage import Lineage, cached_lineage
 from orchestration.contracts import absent_tables
 from orchestration.dbt_runner import NodeResult
@@ -101,6 +101,8 @@ def failure_sentence(results: Sequence[NodeResult]) -> str | None:
     failed = [r for r in results if r.status in ("fail", "error")]
     if not failed:
         return None
+    if any(disk.is_full(r.message) for r in failed):
+        return f"the mart was not built: {disk.SENTENCE}"
     shown = []
     for result in failed[:5]:
         name = manifest["nodes"][result.unique_id]["name"]

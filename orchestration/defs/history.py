@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import ledger, raw_zone, releases
+from orchestration import disk, ledger, raw_zone, releases
 from orchestration.contracts import Contract
 from orchestration.settings import Settings
 
@@ -98,9 +98,11 @@ def failure_sentence(event: dg.DagsterEvent) -> str:
 
 
 def innermost(error: Any) -> str:
-    """The cause at the bottom of a chain of errors, as one line."""
-    while error is not None and error.cause is not None:
+    """The cause at the bottom of a chain of errors, as one line; a full disk wherever in the chain."""
+    while error is not None and error.cause is not None and not disk.is_full(error.message):
         error = error.cause
+    if error is not None and disk.is_full(error.message):
+        return disk.SENTENCE
     sentence = " ".join(error.message.split()) if error is not None else "unknown error"
     return re.sub(r"^orchestration\.[\w.]+: ", "", sentence)
 

@@ -36,6 +36,7 @@ class WriterLock(dg.ConfigurableResource):  # type: ignore[type-arg]
             lock.acquire()
         try:
             raw_zone.sweep(settings)
+            releases.sweep(settings)
             with _entered(context):
                 yield self
         finally:

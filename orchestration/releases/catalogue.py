@@ -94,20 +94,21 @@ def roll_back(settings: Settings, release_id: str) -> Release:
 
 
 def prune(settings: Settings) -> list[str]:
-    """Remove releases beyond the number kept (never the current one) and leftovers; returns their ids."""
+    """Remove releases beyond the number kept (never the current one); returns their ids."""
     shown = current(settings)
     removed = []
     for release in list_releases(settings)[settings.releases_kept :]:
         if shown is not None and release.release_id == shown.release_id:
             continue
-        remove_folder(release.folder)
+        shutil.rmtree(release.folder)
         removed.append(release.release_id)
-    for leftover in settings.releases_dir.glob(f"*{BUILDING}"):
-        if not leftover.is_symlink():
-            remove_folder(leftover)
     return removed
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove a release's folder; its read-only files do not stand in the way."""
-    shutil.rmtree(folder)
+def sweep(settings: Settings) -> None:
+    """Remove releases that were never finished: their run was killed, or the disk was full."""
+    for leftover in settings.releases_dir.glob(f"*{BUILDING}"):
+        if leftover.is_symlink():
+            leftover.unlink()
+        else:
+            shutil.rmtree(leftover)

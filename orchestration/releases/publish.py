@@ -27,7 +27,7 @@ from orchestration.releases.catalogue import (
     list_releases,
     prune,
     read_release,
-    remove_folder,
+    sweep,
     switch,
 )
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_DIR, Settings
@@ -64,10 +64,21 @@ def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int], inp
     ``personal.duckdb``, which names persons, goes into a folder of its own that only the owner may enter.
     """
     settings.releases_dir.mkdir(parents=True, exist_ok=True)
+    sweep(settings)
+    try:
+        folder = _build_aside(settings, as_of_date, checks, inputs)
+    except BaseException:
+        sweep(settings)  # half a release is of no use, and the disk may be full
+        raise
+    switch(settings, folder.name)
+    prune(settings)
+    return read_release(folder)
+
+
+def _build_aside(settings: Settings, as_of_date: date, checks: Mapping[str, int], inputs: str) -> Path:
+    """Make the folder of a release, complete, and give it its name."""
     release_id = _next_id(settings, as_of_date)
     aside = settings.releases_dir / f"{release_id}{BUILDING}"
-    if aside.exists():
-        remove_folder(aside)
     aside.mkdir()
     tables = _copy_audited(settings, DATAMART, aside)
     if (settings.warehouse_dir / RESTRICTED).exists():
@@ -91,9 +102,7 @@ def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int], inp
     folder = settings.releases_dir / release_id
     aside.rename(folder)
     sync_folder(settings.releases_dir)
-    switch(settings, release_id)
-    prune(settings)
-    return read_release(folder)
+    return folder
 
 
 def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from orchestration import disk
 from orchestration.contracts import Contract
 from orchestration.sources import encodings
 from orchestration.sources.files import MAX_LINE_BYTES, DeliveredFile, DeliveryError, is_gzip, local_copy
@@ -53,6 +54,8 @@ def as_utf8(contract: Contract, file: DeliveredFile, folder: Path) -> DeliveredF
             f"{file.name} is not {contract.encoding} text (after {position:,} bytes: {error.reason})"  # type: ignore[attr-defined]
         ) from None
     except (OSError, EOFError, zlib.error) as error:
+        if disk.filled_it(error):
+            raise
         raise _damaged(file, error) from error
     _agree(file, witness, at_end=True)
     return replace(file, path=target)

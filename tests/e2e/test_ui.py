@@ -1,21 +1,14 @@
 """Dagster's UI in a real browser: the lineage, a backfill of ten days, a red check with the mart untouched."""
 
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.e2e.conftest import PROJECT, Retailer
+from tests.e2e.conftest import Retailer
+from tests.e2e.service import Service, serving
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -31,32 +24,6 @@ FLAGS = [
 pytestmark = pytest.mark.slow
 
 
-class Service:
-    """`fidelis dev`, asked by GraphQL as its UI does."""
-
-    def __init__(self, port: int):
-        self.url = f"http://127.0.0.1:{port}"
-
-    def ask(self, query: str) -> Any:
-        body = json.dumps({"query": query}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["data"]
-
-    def wait_for(self, question: str, read: Any, seconds: int = 420) -> Any:
-        """Ask until ``read`` finds something in the answer."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            try:
-                found = read(self.ask(question))
-            except OSError:
-                found = None
-            if found:
-                return found
-            time.sleep(2)
-        raise AssertionError(f"no answer to {question} within {seconds} s")
-
-
 @pytest.fixture(scope="module")
 def published(retailer: Retailer) -> Retailer:
     retailer.fidelis("run", "--from", "2023-01-01", "--to", "2023-01-20")
@@ -65,21 +32,8 @@ def published(retailer: Retailer) -> Retailer:
 
 @pytest.fixture(scope="module")
 def service(published: Retailer) -> Iterator[Service]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = [str(Path(sys.executable).with_name("fidelis")), "dev", "--port", str(port)]
-    with open(published.home / "dev.log", "w") as log:
-        process = subprocess.Popen(
-            program, env=published.environment, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True
-        )
-        made = Service(port)
-        try:
-            made.wait_for("{ version }", lambda data: data["version"], 180)
-            yield made
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
+    with serving(published) as made:
+        yield made
 
 
 @pytest.fixture

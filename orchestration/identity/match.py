@@ -4,11 +4,18 @@ Edges are tables ``edge(l, r, rank, rule, weight)`` over nodes, ``l < r``; rank 
 """
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
+from orchestration.identity.cluster import MANUAL, components
 from orchestration.identity.ruleset import Rule, Ruleset
 
 #: Distinct spellings under one key above which pairs are not compared: nobody's own key.
 _SPELLINGS = 60
+#: Jaro-Winkler similarity from which two first names may be one with typing errors.
+_NEAR = 0.8
+#: Family names' initials with which a first name occurs, from which it is a name of several families.
+_FAMILIES = 3
 
 # Two spellings of one name differ by little, and not in the last letter alone: Marie and Maria, Jean and Jeanne, Daniel
 # and Daniela are persons, Danile and Daniel a typing error. An initial or a short form of up to three letters agrees.
@@ -43,9 +50,15 @@ _MACROS = (
 
 _AGAINST = {
     # first and family name are now and then entered the wrong way round
+    # Where birth dates agree, names that are nearly equal are of two people only if both are borne by several families: a
+    # name that nobody else has is a typing error, Louis and Louise are two people.
     "first_name": "(is_other_name({a}.first_name, {b}.first_name) "
     "and not coalesce(is_spelling({a}.first_name, {b}.last_name), false) "
-    "and not coalesce(is_spelling({a}.last_name, {b}.first_name), false))",
+    "and not coalesce(is_spelling({a}.last_name, {b}.first_name), false) "
+    f"and not coalesce(jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} "
+    "and not is_other_day({a}.birth_date, {b}.birth_date) "
+    "and ({a}.first_name not in (select first_name from borne_by_several) "
+    "or {b}.first_name not in (select first_name from borne_by_several)), false))",
     "last_name": "is_other_family({a}.last_name, {b}.last_name)",
     "birth_date": "(is_other_day({a}.birth_date, {b}.birth_date) "
     "and not coalesce(is_spelling({a}.first_name, {b}.first_name), false))",
@@ -75,9 +88,17 @@ def clash_of_names(a: str, b: str) -> str:
 
 
 def is_similar(a: str, b: str) -> str:
-    """SQL condition: what a high weight needs besides. No other first name, and none of it from a key of several people."""
+    """SQL condition: what a high weight needs besides.
+
+    No other first name, no other birth date with another e-mail unless an own key agrees (namesakes of one town), and no
+    e-mail of several people.
+    """
+    own = " or ".join(f"{a}.{key} = {b}.{key}" for key in ("phone", "loyalty_number", "street"))
     return (
-        f"not coalesce({clash_of_names(a, b)}, false) and (coalesce(is_spelling({a}.first_name, {b}.first_name), false) "
+        f"not coalesce({clash_of_names(a, b)}, false) "
+        f"and (not coalesce(is_other_day({a}.birth_date, {b}.birth_date), false) or {a}.email is null or {b}.email is null "
+        f"or {a}.email = {b}.email or coalesce({own}, false)) "
+        f"and (coalesce(is_spelling({a}.first_name, {b}.first_name), false) "
         f"or coalesce({a}.email <> {b}.email, true) or {a}.email not in (select key from contested where name = 'email'))"
     )
 
@@ -93,6 +114,10 @@ def exact_edges(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
     define_macros(con)
     con.execute("create or replace table edge (l bigint, r bigint, rank integer, rule varchar, weight double)")
     con.execute("create or replace table contested (name varchar, key varchar)")
+    con.execute(
+        "create or replace table borne_by_several as select first_name from state where first_name is not null "
+        f"group by first_name having count(distinct left(last_name, 1)) >= {_FAMILIES}"
+    )
     for rank, rule in enumerate(rules.rules, start=1):
         _edges_of(con, rules, rule, rank)
 
@@ -106,9 +131,10 @@ def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: 
     )
     # one row per key and spelling of a person: how many records are behind it does not matter
     con.execute(
-        "create or replace temp table spelling as select key, first_name, last_name, birth_date, list(distinct node) as nodes, "
+        "create or replace temp table spelling as select row_number() over () - 1 as place, * from ("
+        "select key, first_name, last_name, birth_date, list(distinct node) as nodes, "
         f"min(node) as node from (select {key} as key, node, first_name, last_name, birth_date from state where {known}) "
-        "semi join shared using (key) group by all"
+        "semi join shared using (key) group by all)"
     )
     # people under a key are counted by their initials: a person's spellings mostly share one
     con.execute(
@@ -118,14 +144,16 @@ def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: 
     con.execute(
         f"""
         create or replace temp table pair as
-        select a.key, a.node as l, b.node as r, ({clash(rule)}) as differs,
+        select a.key, a.place as l_place, b.place as r_place, a.node as l, b.node as r, ({clash(rule)}) as differs,
+            len(a.first_name) >= 3 and len(b.first_name) >= 3 and not ({clash_of_names("a", "b")}) as is_one_name,
+            coalesce({clash_of_names("a", "b")}, false) as is_other_name,
             coalesce(is_spelling(a.first_name, b.first_name), false) as agrees
         from spelling as a
         join spelling as b on a.key = b.key and a.node <= b.node and (a.node < b.node or {_ORDER})
         where a.key in (select key from evidence where is_varied)
         """
     )
-    con.execute("update evidence set is_contested = true where key in (select key from pair where differs and l <> r)")
+    _contest(con)
     if len(rule.keys) == 1:
         con.execute(
             "insert into contested select $name, key from shared where key not in (select key from evidence where not is_contested)",
@@ -142,26 +170,69 @@ def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: 
     )
 
 
-def told_apart(con: duckdb.DuckDBPyConnection, rules: Ruleset, labels: str) -> list[tuple[int, int]]:
-    """Pairs of accounts of one cluster of table ``labels(node, label)`` that no version of theirs allows to be one person.
+def _contest(con: duckdb.DuckDBPyConnection) -> None:
+    """Mark in ``evidence`` the keys whose spellings are of several people: those that no chain of spellings connects."""
+    import pyarrow as pa
 
-    Both have a first name, and no version of the one has a spelling of a name of the other; nor did a rule join the two
-    that does not ask for names.
+    # a name of one letter or two says nothing
+    tied = con.execute(
+        "select l_place as l, r_place as r from pair where is_one_name or not differs and l = r"
+    ).fetchnumpy()
+    count = con.execute("select count(*) from spelling").fetchall()[0][0]
+    people = pa.table({"place": np.arange(count), "person": components(count, tied["l"], tied["r"])})
+    con.register("arriving", people)
+    con.execute(
+        "update evidence set is_contested = true where key in (select p.key from pair as p "
+        "join arriving as a on a.place = l_place join arriving as b on b.place = r_place "
+        "where p.l <> p.r and p.differs and p.is_other_name and a.person <> b.person)"
+    )
+    con.unregister("arriving")
+
+
+def tied_by_name(con: duckdb.DuckDBPyConnection, rules: Ruleset, labels: str) -> dict[str, NDArray[np.int64]]:
+    """Edges (l, r) that hold whatever the names of others, in clusters of ``labels(node, label)`` with several first names.
+
+    Those that a person decided, those of rules without ``first_name`` against them, and those between first names that agree;
+    an initial agrees with too many to tie two others. Makes the table ``several(label)``.
     """
-    sure = ", ".join(str(i) for i, rule in enumerate(rules.rules, start=1) if "first_name" not in rule.against) or "-1"
+    sure = [MANUAL, *(rank for rank, rule in enumerate(rules.rules, start=1) if "first_name" not in rule.against)]
+    con.execute(
+        f"create or replace temp table several as select label from state join {labels} using (node) group by label "
+        "having count(distinct first_name) > 1 and count(distinct node) > 1"
+    )
+    return con.execute(
+        f"""
+        with inside as (
+            select l, r, rank from edge join {labels} as x on x.node = l join {labels} as y on y.node = r
+            where x.label = y.label and x.label in (select label from several)
+        )
+        select l, r from inside where rank in ({", ".join(map(str, sure))})
+        union
+        select l, r from inside join state as a on a.node = l join state as b on b.node = r
+        where a.first_name = b.first_name
+            or (len(a.first_name) >= 3 and len(b.first_name) >= 3 and not {clash_of_names("a", "b")})
+        """
+    ).fetchnumpy()
+
+
+def told_apart(con: duckdb.DuckDBPyConnection, labels: str) -> list[tuple[int, int]]:
+    """Pairs of accounts of one cluster of ``several`` that cannot be one person; ``labels(node, label, unit)``.
+
+    A unit is what edges of ``tied_by_name`` join: its records have all the names that any of them has. Two units are told
+    apart where both have a first name and no version of the one has a spelling of a name of the other.
+    """
     return con.execute(
         f"""
         with named as (
-            select distinct label, node, first_name, last_name from state join {labels} using (node)
-            where first_name is not null
+            select distinct label, unit, first_name, last_name, birth_date from state join {labels} using (node)
+            where first_name is not null and label in (select label from several)
         ),
-        several as (
-            select label from named group by label having count(distinct first_name) > 1 and count(distinct node) > 1
+        apart as (
+            select a.unit, b.unit as other from named as a join named as b on a.label = b.label and a.unit < b.unit
+            group by 1, 2 having bool_and({clash_of_names("a", "b")})
         )
-        select a.node, b.node from named as a join named as b on a.label = b.label and a.node < b.node
-        where a.label in (select label from several)
-        group by 1, 2 having bool_and({clash_of_names("a", "b")})
-            and (a.node, b.node) not in (select (l, r) from edge where rank in ({sure}))
+        select least(a.node, b.node), greatest(a.node, b.node) from apart
+        join {labels} as a on a.unit = apart.unit join {labels} as b on b.unit = apart.other
         order by 1, 2
         """
     ).fetchall()

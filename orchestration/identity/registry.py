@@ -161,10 +161,13 @@ def _label(
     rank, weight = np.asarray(edges["rank"], dtype=np.int64), np.asarray(edges["weight"], dtype=np.float64)
     labels = cluster.components(nodes, left, right)
     _register(con, "label", pa.table({"node": np.arange(nodes), "label": labels}))
-    forbidden = match.told_apart(con, rules, "label")
+    tied = match.tied_by_name(con, rules, "label")
+    units = cluster.components(nodes, tied["l"], tied["r"])
+    _register(con, "label", pa.table({"node": np.arange(nodes), "label": labels, "unit": units}))
+    forbidden = match.told_apart(con, "label")
     if forbidden or found.apart:
         labels = cluster.resolve(nodes, left, right, rank, weight, forbidden, found.apart)
-        _register(con, "label", pa.table({"node": np.arange(nodes), "label": labels}))
+        _register(con, "label", pa.table({"node": np.arange(nodes), "label": labels, "unit": units}))
 
 
 def _register(con: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:

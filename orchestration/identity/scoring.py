@@ -1,6 +1,6 @@
 """What exact keys leave: pairs of account versions compared by Splink (Fellegi and Sunter's weights) on DuckDB.
 
-The weights are an input: ``model.json`` of the repository where ``fidelis identity train`` has written one, else the one beside
+The weights are an input: ``model.json`` of the repository where the retailer has put one of his own, else the one beside
 this module. With fixed weights and no term frequencies the weight of a pair depends on the pair alone, so a night compares
 only pairs with a new version and keeps the weights of all others, with the same result as from nothing.
 

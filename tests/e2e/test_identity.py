@@ -105,11 +105,14 @@ def test_a_split_moves_orders_and_value_and_leaves_the_sums(published: Retailer,
 def test_the_release_of_the_marts_names_nobody(published: Retailer) -> None:
     with duckdb.connect() as con:
         texts = con.execute(
-            "select distinct Email, Phone, FirstName || ' ' || LastName, Street from read_csv(?, delim = ';', all_varchar = true)",
+            "select distinct Email, Phone, FirstName || ' ' || LastName, Street "
+            # the broken lines of the sample are left out: what they name is in the quarantine alone
+            "from read_csv(?, delim = ';', quote = '\"', header = true, all_varchar = true, ignore_errors = true)",
             [str(published.landing / "crm" / "customers_*.csv")],
         ).fetchall()
         guests = con.execute(
-            "select distinct guest_email from read_csv(?, all_varchar = true) where guest_email is not null",
+            "select distinct guest_email "
+            "from read_csv(?, delim = ',', quote = '\"', header = true, all_varchar = true, ignore_errors = true)",
             [str(published.landing / "shop" / "orders_*.csv")],
         ).fetchall()
     secrets = {text.encode() for row in (*texts, *guests) for text in row if text and len(text) >= 8}

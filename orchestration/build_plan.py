@@ -80,6 +80,17 @@ def remember_build(con: duckdb.DuckDBPyConnection, plan: BuildPlan) -> None:
     con.execute("commit")
 
 
+def is_finished(settings: Settings, contracts: Mapping[str, Contract], con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the last build was finished, and of what the raw zone holds now; ``con`` is open on the build database."""
+    tables = con.execute("select count(*) from duckdb_tables() where table_name = 'last_build'").fetchall()
+    last = con.execute("select as_of_date from control.last_build").fetchone() if tables[0][0] else None
+    if last is None:
+        return False
+    as_of_date = max(raw_zone.loaded_days(settings, contracts), default=None)
+    now = {(t, day, f) for t in contracts for day, f in _delivered(settings, t, as_of_date).items()}
+    return last[0] == as_of_date and now == set(con.execute("select * from control.last_deliveries").fetchall())
+
+
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
     """All rows in one statement: a history of years has tens of thousands of deliveries."""
     if rows:

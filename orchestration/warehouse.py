@@ -17,6 +17,7 @@ import duckdb
 
 from orchestration import accounting, identity_files, raw_zone
 from orchestration.build_plan import BuildPlan, plan_build, remember_build
+from orchestration.build_plan import is_finished as build_is_finished
 from orchestration.contracts import Contract, default_contracts
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
@@ -157,6 +158,15 @@ def finish(settings: Settings, plan: BuildPlan) -> None:
     """Take note that everything was built as planned, so that the next build may look at changed deliveries only."""
     with connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
         remember_build(con, plan)
+
+
+def is_finished(settings: Settings, contracts: Mapping[str, Contract]) -> bool:
+    """Whether the build database holds all of what the raw zone holds now, built and tested."""
+    file = settings.warehouse_dir / WAREHOUSE
+    if not file.exists():
+        return False
+    with connect_file(settings, file) as con:
+        return build_is_finished(settings, contracts, con)
 
 
 def sum_columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

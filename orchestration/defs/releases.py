@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration import raw_zone, releases
+from orchestration import raw_zone, releases, warehouse
 from orchestration.defs.dbt import mart_keys, test_is_due
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 from orchestration.defs.run_checks import before_release
@@ -37,6 +37,12 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
     """Copy aside, audit, switch. A failure leaves the published release as it was."""
     as_of_date = max(raw_zone.loaded_days(settings, contracts), default=settings.first_day)
     checks = before_release(context, RELEASE, test_is_due)
+    if not warehouse.is_finished(settings, contracts):
+        raise dg.Failure(
+            "the release was not published: the last build of the mart failed, was of a part of it only, or is older than the deliveries "
+            "loaded since. Run the job nightly, or `fidelis run`; the published release stays as it was.",
+            allow_retries=False,
+        )
     checks["passed"] += 1  # the copy is audited before it is published: its own check has passed whoever reads this
     published = releases.publish(settings, as_of_date, checks, raw_zone.state(settings, contracts))
     context.log.info(f"published release {published.release_id} as of {as_of_date}")

@@ -88,3 +88,45 @@ def test_rows_sums_and_checksums_of_a_relation_are_exact(tmp_path: Path) -> None
         assert warehouse.sum_columns(con, "t")["amount"] == "100.00"
         assert warehouse.checksum(con, "t") != first
         assert warehouse.sum_columns(con, "(select * from t where false)") == {"rows": "0", "amount": "0"}
+
+
+def test_a_build_is_finished_only_where_it_is_of_what_the_raw_zone_holds_now(
+    world: tuple[Settings, dict[str, Contract]],
+) -> None:
+    settings, contracts = world
+    deliver(settings, "CODE,LABEL\nN,North\n", f"shops_{DAY}.csv")
+    extract(settings, contracts["channels"], [DAY])
+    assert not warehouse.is_finished(settings, contracts)
+    plan = warehouse.prepare(settings, contracts, code="one")
+    assert plan.is_whole
+    assert not warehouse.is_finished(settings, contracts)
+    warehouse.finish(settings, plan)
+    assert warehouse.is_finished(settings, contracts)
+    deliver(settings, "CODE,LABEL\nN,North\nS,South\n", f"shops_{NEXT_DAY}.csv")
+    extract(settings, contracts["channels"], [NEXT_DAY])
+    assert not warehouse.is_finished(settings, contracts)
+    plan = warehouse.prepare(settings, contracts, code="one")
+    assert not plan.is_whole
+    assert plan.changed["channels"] == {NEXT_DAY}
+    assert plan.reads_older == set()
+    # nothing counts as finished from here on: the next build is whole
+    assert warehouse.prepare(settings, contracts, code="one").is_whole
+
+
+@pytest.mark.parametrize("change", ["code", "timezone", "an older day"])
+def test_what_decides_beside_new_deliveries_makes_the_next_build_whole_or_read_older_days(
+    world: tuple[Settings, dict[str, Contract]], change: str
+) -> None:
+    settings, contracts = world
+    deliver(settings, "CODE,LABEL\nN,North\n", f"shops_{NEXT_DAY}.csv")
+    extract(settings, contracts["channels"], [NEXT_DAY])
+    warehouse.finish(settings, warehouse.prepare(settings, contracts, code="one"))
+    if change == "an older day":
+        deliver(settings, "CODE,LABEL\nN,Nord\n", f"shops_{DAY}.csv")
+        extract(settings, contracts["channels"], [DAY])
+    elif change == "timezone":
+        settings = settings.model_copy(update={"timezone": "Europe/Paris"})
+        settings.__dict__.pop("zone", None)
+    plan = warehouse.prepare(settings, contracts, code="two" if change == "code" else "one")
+    assert plan.is_whole == (change != "an older day")
+    assert (plan.reads_older == {"channels"}) == (change == "an older day")

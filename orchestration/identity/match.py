@@ -179,7 +179,9 @@ def _contest(con: duckdb.DuckDBPyConnection) -> None:
         "select l_place as l, r_place as r from pair where is_one_name or not differs and l = r"
     ).fetchnumpy()
     count = con.execute("select count(*) from spelling").fetchall()[0][0]
-    people = pa.table({"place": np.arange(count), "person": components(count, tied["l"], tied["r"])})
+    people = pa.table(
+        {"place": np.arange(count), "person": components(count, np.asarray(tied["l"]), np.asarray(tied["r"]))}
+    )
     con.register("arriving", people)
     con.execute(
         "update evidence set is_contested = true where key in (select p.key from pair as p "
@@ -200,7 +202,7 @@ def tied_by_name(con: duckdb.DuckDBPyConnection, rules: Ruleset, labels: str) ->
         f"create or replace temp table several as select label from state join {labels} using (node) group by label "
         "having count(distinct first_name) > 1 and count(distinct node) > 1"
     )
-    return con.execute(
+    found = con.execute(
         f"""
         with inside as (
             select l, r, rank from edge join {labels} as x on x.node = l join {labels} as y on y.node = r
@@ -213,6 +215,7 @@ def tied_by_name(con: duckdb.DuckDBPyConnection, rules: Ruleset, labels: str) ->
             or (len(a.first_name) >= 3 and len(b.first_name) >= 3 and not {clash_of_names("a", "b")})
         """
     ).fetchnumpy()
+    return {name: np.asarray(values) for name, values in found.items()}
 
 
 def told_apart(con: duckdb.DuckDBPyConnection, labels: str) -> list[tuple[int, int]]:

@@ -80,7 +80,7 @@ def outcomes(results: list[NodeResult]) -> dict[str, tuple[str, int]]:
 
 def test_each_setting_of_a_data_test_means_what_it_means_to_dbt(small_project: Settings) -> None:
     tests = dbt_runner.data_tests(small_project)
-    built = dbt_runner.build(small_project, [])
+    built = dbt_runner.build(small_project, [], whole=True)
     found = outcomes(dbt_tests.run(small_project, tests, built))
     names = {unique_id.split(".")[2]: outcome for unique_id, outcome in found.items()}
     assert names == {
@@ -130,7 +130,7 @@ def test_the_projects_own_tests_find_in_broken_tables_what_dbt_finds(tmp_path: P
     settings = Settings(home=tmp_path)
     settings.export()
     warehouse.prepare(settings, default_contracts())
-    dbt_runner.build(settings, [])
+    dbt_runner.build(settings, [], whole=True)
     with duckdb.connect(str(settings.warehouse_dir / warehouse.WAREHOUSE)) as con:
         for name in (warehouse.DATAMART, warehouse.RESTRICTED):
             con.execute(f"attach '{settings.warehouse_dir / name}'")

@@ -68,7 +68,7 @@ def small_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def by_dbt(settings: Settings) -> dict[str, tuple[str, int]]:
     quiet = ["--log-level", "none", "--log-level-file", "none"]
-    results = dbt_runner._invoke([*quiet, "test", *dbt_runner._arguments(settings)]).result.results
+    results = dbt_runner._invoke([*quiet, "test", *dbt_runner.arguments(settings)]).result.results
     dbt_runner._close()
     outcomes = {r.node.unique_id: (dbt_runner._status(str(r.status)), int(r.failures or 0)) for r in results}
     return {name: outcome for name, outcome in outcomes.items() if name.startswith("test.")}

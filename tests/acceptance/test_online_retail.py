@@ -234,6 +234,6 @@ def test_every_row_of_every_table_is_accounted_for_and_the_one_broken_line_is_na
         found = con.execute(
             f"select table_name, rules, file, line, raw_text from '{year.home}/quarantine/*/*/*.parquet' order by 1"
         ).fetchall()
-    text = "C496350,M,Manual,1,2010-02-01 08:24:00,373.57,,United Kingdom"
+    text = "C496350,M,Manual,1,2010-02-01 08:24:00,373.57,,United Kingdom,76799"
     place = ("quantity_minimum", "online_retail_2010-02-01.csv", 18, text)
     assert found == [("order_lines", *place), ("returns", *place)]

@@ -85,6 +85,45 @@ def launch(service: Service, first: str, last: str, **tags: str) -> str:
     return str(answer["run"]["runId"])
 
 
+def backfill(service: Service, days: list[str], why: str) -> str:
+    """Start a backfill of the nightly job, as the job's page does; returns its id."""
+    answer = service.ask(
+        "mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename "
+        "... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }",
+        p={
+            "selector": {"partitionSetName": "nightly_partition_set", "repositorySelector": REPOSITORY},
+            "partitionNames": days,
+            "tags": [{"key": "fidelis/why", "value": why}],
+        },
+    )["launchPartitionBackfill"]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    return str(answer["backfillId"])
+
+
+def test_backfills_that_overlap_are_one_run_each_and_one_after_the_other(undisturbed: Retailer, tmp_path: Path) -> None:
+    retailer = copy_of(undisturbed, tmp_path / "home")
+    days = [f"2023-01-0{day}" for day in range(1, 7)]
+    with serving(retailer) as service:
+        started = [backfill(service, days[:4], "first"), backfill(service, days[2:], "second")]
+        ended = service.wait_for(
+            "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id status runs { status } } } } }",
+            lambda data: (
+                found := {each["id"]: each for each in data["partitionBackfillsOrError"]["results"]},
+                len(found) == 2 and all("COMPLETED" in each["status"] for each in found.values()) and found,
+            )[1],
+            540,
+        )
+    assert [ended[name]["status"] for name in started] == ["COMPLETED_SUCCESS"] * 2
+    assert [len(ended[name]["runs"]) for name in started] == [1, 1]
+    runs = ledger(retailer)
+    assert_one_after_the_other(runs)
+    assert sorted((run["why"], run["first"], run["last"], run["state"], run["source"]) for run in runs) == [
+        ("first", "2023-01-01", "2023-01-04", "published", f"backfill {started[0]}"),
+        ("second", "2023-01-03", "2023-01-06", "published", f"backfill {started[1]}"),
+    ]
+    assert retailer.content() == undisturbed.content()
+
+
 def test_the_daemon_queues_what_is_started_while_a_run_writes_and_the_ledger_tells_them_apart(
     undisturbed: Retailer, tmp_path: Path
 ) -> None:

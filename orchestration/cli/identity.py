@@ -123,6 +123,24 @@ def list_decisions() -> None:
 
 
 @app.command()
+def train() -> None:
+    """Find the weights of similarity in the accounts themselves; the next run compares all of them anew."""
+    from orchestration.contracts import ContractError, load_contracts
+    from orchestration.identity import ModelError, RulesError
+    from orchestration.identity import train as train_weights
+
+    settings = settings_or_exit()
+    try:
+        model = train_weights(settings, load_contracts(settings.contracts))
+    except (ContractError, ModelError, RulesError) as error:
+        raise fail(str(error)) from error
+    console.print(
+        f"model {model.version}: trained on {model.records} accounts delivered through {model.trained_through}. {_NEXT}",
+        highlight=False,
+    )
+
+
+@app.command()
 def review(
     out: Annotated[Path | None, typer.Option(help="Write the pairs to look at, with their evidence, as CSV.")] = None,
     take: Annotated[Path | None, typer.Option("--import", help="Take the decisions of a reviewed CSV.")] = None,

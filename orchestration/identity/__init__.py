@@ -1,7 +1,20 @@
 """The unique customer repository (référentiel client unique): which source records are one person, and why."""
 
 from orchestration.identity.decisions import Decision, DecisionError, in_force, read_decisions
+from orchestration.identity.model import ModelError
 from orchestration.identity.registry import Outcome, build
 from orchestration.identity.ruleset import RulesError, load_rules
+from orchestration.identity.training import train
 
-__all__ = ["Decision", "DecisionError", "Outcome", "RulesError", "build", "in_force", "load_rules", "read_decisions"]
+__all__ = [
+    "Decision",
+    "DecisionError",
+    "ModelError",
+    "Outcome",
+    "RulesError",
+    "build",
+    "in_force",
+    "load_rules",
+    "read_decisions",
+    "train",
+]

@@ -46,6 +46,14 @@ _MACROS = (
         "and (year(a) <> year(b))::int + (month(a) <> month(b))::int + (day(a) <> day(b))::int >= 2 "
         "and not (year(a) = year(b) and month(a) = day(b) and day(a) = month(b))"
     ),
+    "create or replace temp macro letters(a) as array_to_string(list_sort(string_split(a, '')), '')",
+    # one address mistyped: letters in other places, one too many, too few or another, and the same digits
+    (
+        "create or replace temp macro is_near_email(a, b) as least(len(a), len(b)) >= 8 and levenshtein(letters(a), letters(b)) <= 1 "
+        "and jaro_winkler_similarity(a, b) >= 0.8 and letters(regexp_replace(a, '[^0-9]', '', 'g')) = "
+        "letters(regexp_replace(b, '[^0-9]', '', 'g')) and (split_part(a, '@', 2) <> split_part(b, '@', 2) "
+        "or regexp_replace(a, '[^0-9]', '', 'g') = regexp_replace(b, '[^0-9]', '', 'g'))"
+    ),
 )
 
 _AGAINST = {
@@ -97,7 +105,7 @@ def is_similar(a: str, b: str) -> str:
     return (
         f"not coalesce({clash_of_names(a, b)}, false) "
         f"and (not coalesce(is_other_day({a}.birth_date, {b}.birth_date), false) or {a}.email is null or {b}.email is null "
-        f"or {a}.email = {b}.email or coalesce({own}, false)) "
+        f"or {a}.email = {b}.email or is_near_email({a}.email, {b}.email) or coalesce({own}, false)) "
         f"and (coalesce(is_spelling({a}.first_name, {b}.first_name), false) "
         f"or coalesce({a}.email <> {b}.email, true) or {a}.email not in (select key from contested where name = 'email'))"
     )

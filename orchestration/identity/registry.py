@@ -7,7 +7,8 @@ visitors that were seen as one person. A layer never joins what an earlier one t
 import math
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from hashlib import md5
@@ -20,6 +21,7 @@ import numpy as np
 from orchestration import identity_files, raw_zone
 from orchestration.contracts import Contract
 from orchestration.identity import cluster, decisions, evidence, history, match, scoring, values
+from orchestration.identity.model import read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
 from orchestration.rules import quote_text
 from orchestration.settings import Settings
@@ -27,7 +29,7 @@ from orchestration.warehouse import connect_scratch
 
 #: Rank of the edges that come after the declared rules.
 SIMILAR, GUEST_EMAIL = 90, 95
-_CACHES = ("known_value", "known_state", "pair_score")
+_CACHES = ("known_value", "known_state", "known_crowded", "pair_score")
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,24 @@ def build(
     ``from_nothing`` forgets normal forms and weights of earlier nights, which changes the time it takes and nothing else.
     """
     rules = load_rules(settings)
+    with working_database(settings) as (con, scratch):
+        load_caches(con, settings, rules, from_nothing=from_nothing)
+        evidence.gather(con, settings, contracts, rules)
+        compared = resolve(con, settings, rules, decisions.read_decisions(settings))
+        revision = history.write(con, settings, as_of_date, run_id)
+        outcome = _outcome(con, revision, compared)
+        _put_in_force(con, settings, rules, scratch, outcome)
+        return outcome
+
+
+@contextmanager
+def working_database(settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A database of its own and the folder it is in, which goes with it."""
     scratch = raw_zone.scratch_dir(settings) / f"identity-{uuid.uuid4().hex}"
     scratch.mkdir(parents=True)
     try:
         with connect_scratch(settings, scratch) as con:
-            _load_caches(con, settings, rules, from_nothing=from_nothing)
-            evidence.gather(con, settings, contracts, rules)
-            compared = resolve(con, settings, rules, decisions.read_decisions(settings))
-            revision = history.write(con, settings, as_of_date, run_id)
-            outcome = _outcome(con, revision, compared)
-            _put_in_force(con, settings, rules, scratch, outcome)
-            return outcome
+            yield con, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -89,23 +98,27 @@ def resolve(
     _label(con, rules, nodes, found, "true")
     _customers(con, found.hand_overs)
     _visitors(con)
-    _publishable(con, rules)
+    _publishable(con, settings, rules)
     return compared
 
 
 def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> int:
     """Weights of pairs with a new version; those of versions that are gone are forgotten."""
-    con.execute(
-        "create or replace temp table new_state as select state_id from state anti join known_state using (state_id)"
-    )
     con.execute("delete from known_state where state_id not in (select state_id from state)")
     con.execute(
         "delete from pair_score where state_l not in (select state_id from state) or state_r not in (select state_id from state)"
     )
+    scoring.prepare(con)
+    con.execute(
+        "create or replace temp table new_state as select state_id from state anti join known_state using (state_id) "
+        f"union {scoring.thinned_out()}"
+    )
     new = _count(con, "new_state")
     if new:
         scoring.score(con, settings, rules)
-        con.execute("insert into known_state select state_id from new_state")
+        con.execute("insert into known_state select state_id from new_state anti join known_state using (state_id)")
+    scoring.drop_unblocked(con)
+    con.execute("create or replace table known_crowded as select key from crowded")
     con.execute(
         f"""
         insert into edge
@@ -116,17 +129,18 @@ def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -
         where weight + $prior >= {rules.similar.same_from} and {match.is_similar("a", "b")}
         group by 1, 2
         """,
-        {"prior": prior_weight(con, rules)},
+        {"prior": prior_weight(con, settings, rules)},
     )
     return new
 
 
-def prior_weight(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> float:
+def prior_weight(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> float:
     """log2 of the odds that two accounts taken at random are one person's: one in as many as there are people.
 
-    Only the order of magnitude counts, so that a new customer changes nobody else's identity.
+    Declared, or found in training, or the order of magnitude of the records, so that a new customer changes nobody else's
+    identity.
     """
-    people = rules.similar.people or 10 ** max(3, len(str(_count(con, "record"))))
+    people = rules.similar.people or read_model(settings).people or 10 ** max(3, len(str(_count(con, "record"))))
     return -math.log2(people)
 
 
@@ -236,7 +250,7 @@ def _visitors(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _publishable(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
+def _publishable(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> None:
     """Tables ``identities``, ``edges`` and ``review`` in the shape of ``identity_files.TABLES``."""
     con.execute(
         "create or replace table used as select e.*, a.label = b.label as is_used from edge as e "
@@ -272,14 +286,14 @@ def _publishable(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
     con.execute(
         f"""
         create or replace table review as
-        select a.source_id, b.source_id as other_id, max(weight) + {prior_weight(con, rules)} as match_weight, 'similar' as reason
+        select a.source_id, b.source_id as other_id, max(weight) + {prior_weight(con, settings, rules)} as match_weight, 'similar' as reason
         from pair_score
         join (select node, state_id, source_id from state) as a on a.state_id = state_l
         join (select node, state_id, source_id from state) as b on b.state_id = state_r
         join label as x on x.node = a.node
         join label as y on y.node = b.node
         where x.label <> y.label
-            and weight + {prior_weight(con, rules)} between {rules.similar.review_from} and {rules.similar.same_from}
+            and weight + {prior_weight(con, settings, rules)} between {rules.similar.review_from} and {rules.similar.same_from}
         group by 1, 2
         """
     )
@@ -302,17 +316,19 @@ def _outcome(con: duckdb.DuckDBPyConnection, revision: int, compared: int) -> Ou
 
 
 def _cache_version(settings: Settings, rules: Ruleset) -> dict[str, str]:
+    compared = f"{values.version(rules)}-{scoring.model_version(settings)}"
     return {
         "known_value": values.version(rules),
-        "pair_score": f"{values.version(rules)}-{scoring.model_version(settings)}",
-        "known_state": f"{values.version(rules)}-{scoring.model_version(settings)}",
+        **dict.fromkeys(("known_state", "known_crowded", "pair_score"), compared),
     }
 
 
-def _load_caches(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, *, from_nothing: bool) -> None:
+def load_caches(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, *, from_nothing: bool) -> None:
+    """Tables of what earlier nights found out, empty where that no longer holds."""
     columns = {
         "known_value": "kind varchar, country varchar, written varchar, normal varchar",
         "known_state": "state_id ubigint",
+        "known_crowded": "key ubigint",
         "pair_score": "state_l ubigint, state_r ubigint, weight double",
     }
     versions = identity_files.pointer(settings).get("caches", {})

@@ -1,27 +1,25 @@
 """What exact keys leave: pairs of account versions compared by Splink (Fellegi and Sunter's weights) on DuckDB.
 
-The weights are an input: ``model.json`` of the repository where the retailer has put one of his own, else the one beside
-this module. With fixed weights and no term frequencies the weight of a pair depends on the pair alone, so a night compares
-only pairs with a new version and keeps the weights of all others, with the same result as from nothing.
+The weights are an input: ``model.json`` of the repository where the retailer has trained or put one of his own, else the one
+beside this module. With fixed weights and no term frequencies the weight of a pair depends on the pair alone, so a night
+compares only pairs with a new version and keeps the weights of all others, with the same result as from nothing.
 
-Table ``score(state_l, state_r, node_l, node_r, weight)`` holds the best weight of each pair of accounts that reaches
-``review_from``.
+Table ``pair_score(state_l, state_r, weight)`` holds the weight, without the prior, of each pair of versions that may reach
+``review_from``. A pair counts only where it shares a block now (`drop_unblocked`).
 """
 
-import json
 import logging
 import math
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from orchestration.identity import match
+from orchestration.identity.model import Model, ModelError, read_model
 from orchestration.identity.ruleset import Ruleset
 from orchestration.settings import Settings
 
-DEFAULT_MODEL = Path(__file__).with_name("model.json")
 _COMPARED = ("first_name", "last_name", "birth_date", "email", "phone", "street", "postal_code", "city")
 
 # Pairs that share one of these are compared. Each names a person nearly: a key that thousands share would make
@@ -44,6 +42,9 @@ BLOCKS = (
     ("email_stem", "email_domain"),
     ("street", "postal_code"),
 )
+# Where few have a value it names a person nearly, too: shared by up to `RARE` accounts, it is compared.
+WIDE = ("last_name", "first_name", "email_domain", "city", "birth_year", "birth_month")
+RARE = 20
 _BLOCK_COLUMNS = {
     "postal_area": "left(postal_code, 2)",
     "birth_year": "year(birth_date)",
@@ -60,15 +61,10 @@ _BLOCK_COLUMNS = {
 }
 
 
-def model_file(settings: Settings) -> Path:
-    """The weights in force."""
-    own = settings.identity_dir / "model.json"
-    return own if own.exists() else DEFAULT_MODEL
-
-
 def model_version(settings: Settings) -> str:
     """A fingerprint of the weights and of the columns and keys that they are used with."""
-    return sha256(model_file(settings).read_bytes() + repr((BLOCKS, _BLOCK_COLUMNS)).encode()).hexdigest()[:12]
+    used = repr((BLOCKS, WIDE, RARE, _BLOCK_COLUMNS, comparisons()))
+    return sha256((read_model(settings).version + used).encode()).hexdigest()[:12]
 
 
 def _level(condition: str, label: str) -> dict[str, Any]:
@@ -107,13 +103,23 @@ def comparisons() -> list[dict[str, Any]]:
         _comparison(
             "birth_date",
             ("{l} = {r}", "equal"),
-            (f"{parts} = 2 or (year({{l}}) = year({{r}}) and month({{l}}) = day({{r}}))", "two parts equal"),
-            (f"{parts} = 1", "one part equal"),
+            (
+                (
+                    "damerau_levenshtein(cast({l} as varchar), cast({r} as varchar)) <= 1 "
+                    "or (year({l}) = year({r}) and month({l}) = day({r}) and day({l}) = month({r}))"
+                ),
+                "a digit off or swapped",
+            ),
+            (f"{parts} = 2", "two parts equal"),
+            ("abs({l} - {r}) <= 31", "within a month"),
+            ("abs({l} - {r}) <= 366", "within a year"),
+            ("abs({l} - {r}) <= 3653", "within ten years"),
         ),
         _comparison(
             "email",
             ("{l} = {r}", "equal"),
             ('"email_name_l" = "email_name_r"', "another provider"),
+            ("is_near_email({l}, {r})", "letters moved"),
             (
                 'jaro_winkler_similarity({l}, {r}) >= 0.92 and "email_digits_l" = "email_digits_r"',
                 "a letter off, same number",
@@ -137,14 +143,38 @@ def comparisons() -> list[dict[str, Any]]:
     ]
 
 
+def levels() -> dict[str, list[str]]:
+    """The labels of the levels of each attribute, from best to worst; unknown values weigh nothing."""
+    return {
+        c["output_column_name"]: [x["label_for_charts"] for x in c["comparison_levels"] if not x.get("is_null_level")]
+        for c in comparisons()
+    }
+
+
+def _blocks() -> list[tuple[str, ...]]:
+    return [*BLOCKS, *((f"rare_{column}",) for column in WIDE)]
+
+
 def blocking_rules(restriction: str = "") -> list[dict[str, str]]:
     """SQL of the pairs compared: versions of two accounts that share a block."""
-    rules = [" and ".join(f'l."{c}" = r."{c}"' for c in block) for block in BLOCKS]
+    rules = [" and ".join(f'l."{c}" = r."{c}"' for c in block) for block in _blocks()]
     return [{"blocking_rule": f"{rule} and l.node <> r.node{restriction}", "sql_dialect": "duckdb"} for rule in rules]
 
 
-def model_settings() -> dict[str, Any]:
-    """Splink's settings without weights."""
+def splink_settings(model: Model | None = None, restriction: str = "") -> dict[str, Any]:
+    """Splink's settings, with the weights of ``model`` (None: none) and without a prior."""
+    compared = comparisons()
+    for comparison in compared if model else ():
+        attribute = comparison["output_column_name"]
+        weights = model.weights.get(attribute, {}) if model else {}
+        for level in comparison["comparison_levels"]:
+            label = level["label_for_charts"]
+            if not level.get("is_null_level"):
+                if label not in weights:
+                    raise ModelError(
+                        f"model.json has no weights of {attribute}, {label}; `fidelis identity train` writes them anew"
+                    )
+                level["m_probability"], level["u_probability"] = weights[label]
     return {
         "link_type": "dedupe_only",
         "unique_id_column_name": "state_id",
@@ -152,12 +182,13 @@ def model_settings() -> dict[str, Any]:
         "retain_matching_columns": False,
         "retain_intermediate_calculation_columns": False,
         "additional_columns_to_retain": ["node"],
-        "comparisons": comparisons(),
-        "blocking_rules_to_generate_predictions": blocking_rules(),
+        "comparisons": compared,
+        "blocking_rules_to_generate_predictions": blocking_rules(restriction),
     }
 
 
-def _linker(con: duckdb.DuckDBPyConnection, table: str, settings: dict[str, Any]) -> Any:
+def linker(con: duckdb.DuckDBPyConnection, table: str, settings: dict[str, Any]) -> Any:
+    """Splink over a table of the connection; it says nothing and asks nobody."""
     from splink import Linker
     from splink.backends.duckdb import DuckDBAPI
 
@@ -166,27 +197,51 @@ def _linker(con: duckdb.DuckDBPyConnection, table: str, settings: dict[str, Any]
     return Linker(api.register(table), settings, log_level=None, validate_settings=False)
 
 
-def _prepare(con: duckdb.DuckDBPyConnection, table: str, where: str = "true") -> None:
-    blocks = ", ".join(f"{sql} as {name}" for name, sql in _BLOCK_COLUMNS.items())
+def prepare(con: duckdb.DuckDBPyConnection) -> None:
+    """Table ``candidate`` out of ``state``: what is compared, and the blocks; table ``crowded(key)``: wide blocks too large."""
+    match.define_macros(con)
+    columns = ", ".join(f"{sql} as {name}" for name, sql in _BLOCK_COLUMNS.items())
     # splink takes columns of one case and a key of text or number
     con.execute(
-        f"create or replace table {table} as select state_id, node, {', '.join(_COMPARED)}, {blocks} from state where {where}"
+        f"create or replace temp table versions as select state_id, node, {', '.join(_COMPARED)}, {columns} from state"
+    )
+    crowded = " union all ".join(
+        f"select {_key(column)} as key from versions where {column} is not null "
+        f"group by {column} having count(distinct node) > {RARE}"
+        for column in WIDE
+    )
+    con.execute(f"create or replace table crowded as {crowded}")
+    rare = ", ".join(
+        f"case when {_key(column)} not in (select key from crowded) then {column} end as rare_{column}"
+        for column in WIDE
+    )
+    con.execute(f"create or replace table candidate as select *, {rare} from versions")
+
+
+def _key(*columns: str) -> str:
+    """SQL of a block's key: names of columns count, so that keys of two blocks never meet."""
+    return f"md5_number_lower(concat_ws(chr(31), '{'+'.join(columns)}', {', '.join(columns)}))"
+
+
+def thinned_out() -> str:
+    """SQL of the versions in a wide block that was too large in the night of ``known_crowded`` and no longer is."""
+    return " union ".join(
+        f"select state_id from candidate where {_key(column)} in (select key from known_crowded anti join crowded using (key))"
+        for column in WIDE
     )
 
 
 def score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> None:
     """Add to table ``pair_score`` the pairs in which a version of table ``new_state(state_id)`` takes part."""
-    match.define_macros(con)
-    _prepare(con, "candidate")
     keys = " union ".join(
-        f"select distinct {i} as block, md5_number_lower(concat_ws(chr(31), {', '.join(b)})) as key from candidate "
-        f"semi join new_state using (state_id) where {' and '.join(f'{c} is not null' for c in b)}"
-        for i, b in enumerate(BLOCKS)
+        f"select {_key(*b)} as key from candidate semi join new_state using (state_id) "
+        f"where {' and '.join(f'{c} is not null' for c in b)}"
+        for b in _blocks()
     )
     con.execute(f"create or replace temp table new_key as {keys}")
     shares = " or ".join(
-        f"md5_number_lower(concat_ws(chr(31), {', '.join(b)})) in (select key from new_key where block = {i})"
-        for i, b in enumerate(BLOCKS)
+        f"({' and '.join(f'{c} is not null' for c in b)} and {_key(*b)} in (select key from new_key))"
+        for b in _blocks()
     )
     con.execute(
         "create or replace table compared as select *, state_id in (select state_id from new_state) as is_new "
@@ -194,14 +249,25 @@ def score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) ->
     )
     if not con.execute("select count(*) from compared").fetchall()[0][0]:
         return
-    model = json.loads(model_file(settings).read_text())
-    model["probability_two_random_records_match"] = 0.5
-    model["blocking_rules_to_generate_predictions"] = blocking_rules(" and (l.is_new or r.is_new)")
-    linker = _linker(con, "compared", model)
+    model = read_model(settings)
+    found = linker(con, "compared", splink_settings(model, " and (l.is_new or r.is_new)"))
     # weights are kept without the prior, which follows the number of people
-    least = rules.similar.review_from + math.log2(rules.similar.people or 1000)
-    pairs = linker.inference.predict(threshold_match_weight=least, warning_mode="never")
+    least = rules.similar.review_from + math.log2(rules.similar.people or model.people or 1000)
+    pairs = found.inference.predict(threshold_match_weight=least, warning_mode="never")
     con.execute(
-        "insert into pair_score select least(state_id_l, state_id_r), greatest(state_id_l, state_id_r), max(match_weight) "
-        f"from {pairs.physical_name} group by 1, 2"
+        "create or replace temp table arrived as select least(state_id_l, state_id_r) as state_l, "
+        f"greatest(state_id_l, state_id_r) as state_r, max(match_weight) as weight from {pairs.physical_name} group by 1, 2"
     )
+    con.execute("delete from pair_score where (state_l, state_r) in (select (state_l, state_r) from arrived)")
+    con.execute("insert into pair_score select * from arrived")
+
+
+def drop_unblocked(con: duckdb.DuckDBPyConnection) -> None:
+    """Forget pairs that only a block which has grown too large had in common."""
+    shared = " or ".join(" and ".join(f"a.{c} = b.{c}" for c in block) for block in _blocks())
+    con.execute(
+        "create or replace temp table blocked as select p.* from pair_score as p join candidate as a on a.state_id = p.state_l "
+        f"join candidate as b on b.state_id = p.state_r where {shared}"
+    )
+    con.execute("delete from pair_score")
+    con.execute("insert into pair_score select * from blocked")

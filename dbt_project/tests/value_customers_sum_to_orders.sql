@@ -1,13 +1,8 @@
 {{ config(meta={'dagster': {'ref': {'name': 'customer_value'}}}) }}
--- Over the last 12, 24 and 36 months and the whole history (1200 months), the values of all customers and of the orders
--- without a customer add up to the kept orders, to the cent.
+-- In every span, gross, net and margin, by order date and by return date: the values of all customers add up to those of the
+-- identified kept orders, lines and returns in the facts, to the cent. What nobody's orders bring is in the account.
+{%- set windows = [('value', 12), ('value', 24), ('value', 36), ('first', 12), ('first', 24), ('first', 36)] %}
 with
-
-horizons as (
-
-    select {{ unnest_integers([12, 24, 36, 1200]) }} as months
-
-),
 
 run_parameters as (
 
@@ -15,98 +10,154 @@ run_parameters as (
 
 ),
 
-dated_orders as (
+kept_orders as (
 
     select
-        horizons.months,
-        orders.customer_id,
-        orders.gross_amount,
-        orders.net_amount,
-        orders.margin_amount
+        orders.*,
+        first_orders.order_date as first_order_date,
+        run_parameters.as_of_date
 
     from {{ ref('fct_orders') }} as orders
+    inner join {{ ref('fct_orders') }} as first_orders
+        on
+            orders.customer_id = first_orders.customer_id
+            and first_orders.is_first_order
     cross join run_parameters
-    inner join horizons on orders.order_date > {{ add_months('run_parameters.as_of_date', '-horizons.months') }}
     where orders.is_kept
 
 ),
 
-facts as (
+-- the cost of what is left of a line, before and after each of its returns
+returned as (
 
     select
-        months,
-        sum(gross_amount) as gross,
-        sum(net_amount) as net,
-        sum(margin_amount) as margin,
-        sum(case when customer_id is null then gross_amount else 0 end) as anonymous_gross,
-        sum(case when customer_id is null then net_amount else 0 end) as anonymous_net,
-        sum(case when customer_id is null then margin_amount else 0 end) as anonymous_margin
+        returns.order_id,
+        returns.return_date,
+        returns.returned_amount,
+        products.unit_cost,
+        lines.quantity - sum(returns.returned_quantity) over so_far as quantity_after,
+        returns.returned_quantity
 
-    from dated_orders
-    group by months
+    from {{ ref('fct_returns') }} as returns
+    inner join {{ ref('fct_order_lines') }} as lines on returns.order_line_id = lines.order_line_id
+    left join {{ ref('dim_product') }} as products on lines.product_key = products.product_key
+    window
+        so_far as (
+            partition by returns.order_line_id
+            order by returns.return_date, returns.return_id
+            rows between unbounded preceding and current row
+        )
+
+),
+
+movements as (
+
+    select
+        lines.order_id,
+        lines.order_date as movement_date,
+        lines.gross_amount - lines.discount_amount as net_amount,
+        lines.gross_amount - lines.discount_amount - {{ convert_amount('lines.quantity', 'products.unit_cost') }} as margin_amount
+
+    from {{ ref('fct_order_lines') }} as lines
+    left join {{ ref('dim_product') }} as products on lines.product_key = products.product_key
+
+    union all
+
+    select
+        order_id,
+        return_date as movement_date,
+        -returned_amount as net_amount,
+        {{ convert_amount('quantity_after + returned_quantity', 'unit_cost') }}
+        - {{ convert_amount('quantity_after', 'unit_cost') }}
+        - returned_amount as margin_amount
+
+    from returned
+
+),
+
+dated_movements as (
+
+    select
+        movements.*,
+        kept_orders.first_order_date,
+        kept_orders.as_of_date
+
+    from movements
+    inner join kept_orders on movements.order_id = kept_orders.order_id
+
+),
+
+order_dated as (
+
+    select
+        {%- for span, months in windows %}
+            {%- for amount in ['gross', 'net', 'margin'] %}
+                sum({{ amount }}_amount) filter (
+                    where {{ is_in_value_window('order_date', span, months) }}
+                ) as {{ span }}_{{ months }}m_{{ amount }},
+            {%- endfor %}
+        {%- endfor %}
+        sum(gross_amount) as lifetime_gross,
+        sum(net_amount) as lifetime_net,
+        sum(margin_amount) as lifetime_margin
+
+    from kept_orders
+
+),
+
+return_dated as (
+
+    select
+        {%- for span, months in windows %}
+            {%- for amount in ['net', 'margin'] %}
+                sum({{ amount }}_amount) filter (
+                    where {{ is_in_value_window('movement_date', span, months) }}
+                ) as {{ span }}_{{ months }}m_{{ amount }}_return_dated,
+            {%- endfor %}
+        {%- endfor %}
+        count(*) as movements
+
+    from dated_movements
 
 ),
 
 customers as (
 
     select
-        12 as months,
-        sum(value_12m_gross) as gross,
-        sum(value_12m_net) as net,
-        sum(value_12m_margin) as margin
-
-    from {{ ref('customer_value') }}
-
-    union all
-
-    select
-        24 as months,
-        sum(value_24m_gross) as gross,
-        sum(value_24m_net) as net,
-        sum(value_24m_margin) as margin
-
-    from {{ ref('customer_value') }}
-
-    union all
-
-    select
-        36 as months,
-        sum(value_36m_gross) as gross,
-        sum(value_36m_net) as net,
-        sum(value_36m_margin) as margin
-
-    from {{ ref('customer_value') }}
-
-    union all
-
-    select
-        1200 as months,
-        sum(lifetime_gross) as gross,
-        sum(lifetime_net) as net,
-        sum(lifetime_margin) as margin
+        {%- for span, months in windows %}
+            {%- for value in ['gross', 'net', 'margin', 'net_return_dated', 'margin_return_dated'] %}
+                sum({{ span }}_{{ months }}m_{{ value }}) as {{ span }}_{{ months }}m_{{ value }},
+            {%- endfor %}
+        {%- endfor %}
+        sum(lifetime_gross) as lifetime_gross,
+        sum(lifetime_net) as lifetime_net,
+        sum(lifetime_margin) as lifetime_margin
 
     from {{ ref('customer_value') }}
 
 ),
 
-final as (
+compared as (
 
-    select
-        customers.months,
-        customers.gross as customers_gross,
-        customers.net as customers_net,
-        customers.margin as customers_margin,
-        facts.gross,
-        facts.net,
-        facts.margin
+    {% for span, months in windows + [('lifetime', 0)] -%}
+        {% for value in ['gross', 'net', 'margin'] + (['net_return_dated', 'margin_return_dated'] if months else []) -%}
+            {% set name = span ~ ('_' ~ months ~ 'm_' if months else '_') ~ value -%}
+            select
+                '{{ name }}' as value_name,
+                coalesce(customers.{{ name }}, 0) as of_customers,
+                coalesce({{ 'return_dated' if value.endswith('dated') else 'order_dated' }}.{{ name }}, 0) as of_facts
 
-    from customers
-    left join facts on customers.months = facts.months
-    where
-        coalesce(customers.gross, 0) + coalesce(facts.anonymous_gross, 0) <> coalesce(facts.gross, 0)
-        or coalesce(customers.net, 0) + coalesce(facts.anonymous_net, 0) <> coalesce(facts.net, 0)
-        or coalesce(customers.margin, 0) + coalesce(facts.anonymous_margin, 0) <> coalesce(facts.margin, 0)
+            from customers
+            cross join order_dated
+            cross join return_dated
+            {% if name != 'lifetime_margin' %}
+                union all
+
+            {% endif %}
+        {%- endfor %}
+    {%- endfor %}
 
 )
 
-select * from final
+select * from compared
+where of_customers <> of_facts

@@ -1,22 +1,35 @@
-{#- CTEs, from `states` to `<measure>_bounds`: per month end, the lowest value of a measure that earns each score from 2 to 5.
-    Values are counted, not customers sorted: spans of equal value first, then their months. -#}
+{#- CTEs, from `states` to `<measure>_bounds`: per month end (and market), the lowest value of a measure that earns each score from 2 to 5. -#}
 {% macro rfm_bounds(measure, value) -%}
+{%- set population = 'snapshot_month' ~ (', market' if var('rfm_by_market', false) == true) -%}
+{%- if measure in var('rfm_cut_points', []) -%}
+    {{ rfm_cut_point_bounds(measure) }}
+{%- elif measure in var('rfm_split_ties', []) -%}
+    {{ rfm_split_bounds(measure, value, population) }}
+{%- else -%}
+    {{ rfm_value_bounds(measure, value, population) }}
+{%- endif -%}
+{%- endmacro %}
+
+
+{#- Values are counted, not customers sorted: spans of equal value first, then their months. -#}
+{% macro rfm_value_bounds(measure, value, population) -%}
+{%- set span = 'from_month, until_month' ~ (', market' if var('rfm_by_market', false) == true) -%}
 {{ measure }}_spans as (
 
     select
-        from_month,
-        until_month,
+        {{ span }},
         {{ value }} as measured_value,
         count(*) as customers
 
     from states
-    group by from_month, until_month, {{ value }}
+    group by {{ span }}, {{ value }}
 
 ),
 
 {{ measure }}_months as (
 
     select
+        {{ 'market,' if var('rfm_by_market', false) == true }}
         {{ integer_series('from_month', 'until_month') }} as snapshot_month,
         measured_value,
         customers
@@ -28,24 +41,24 @@
 {{ measure }}_values as (
 
     select
-        snapshot_month,
+        {{ population }},
         measured_value,
         sum(customers) as customers
 
     from {{ measure }}_months
-    group by snapshot_month, measured_value
+    group by {{ population }}, measured_value
 
 ),
 
 {{ measure }}_ranks as (
 
     select
-        snapshot_month,
+        {{ population }},
         measured_value,
-        sum(customers) over (partition by snapshot_month) as customers,
+        sum(customers) over (partition by {{ population }}) as customers,
         coalesce(
             sum(customers) over (
-                partition by snapshot_month
+                partition by {{ population }}
                 order by measured_value
                 rows between unbounded preceding and 1 preceding
             ), 0
@@ -58,16 +71,139 @@
 {{ measure }}_bounds as (
 
     select
-        snapshot_month,
+        {{ population }},
         {%- for score in range(2, 6) %}
         min(measured_value) filter (
             where customers_below > 0 and 5 * customers_below >= {{ score - 1 }} * (customers - 1)
-        ) as {{ measure }}_{{ score }},
+        ) as {{ measure }}_{{ score }}{{ ',' if not loop.last }}
         {%- endfor %}
-        max(customers) as customers
 
     from {{ measure }}_ranks
-    group by snapshot_month
+    group by {{ population }}
 
 )
+{%- endmacro %}
+
+
+{#- Equal values parted by account number, as tools that rank "first" do: a bound is a value and the account number it begins with. -#}
+{% macro rfm_split_bounds(measure, value, population) -%}
+{{ measure }}_months as (
+
+    select
+        {{ 'market,' if var('rfm_by_market', false) == true }}
+        {{ integer_series('from_month', 'until_month') }} as snapshot_month,
+        {{ value }} as measured_value,
+        account_number
+
+    from states
+
+),
+
+{{ measure }}_ranks as (
+
+    select
+        *,
+        count(*) over (partition by {{ population }}) as customers,
+        row_number() over (partition by {{ population }} order by measured_value, account_number) - 1 as customers_below
+
+    from {{ measure }}_months
+
+),
+
+{{ measure }}_bounds as (
+
+    select
+        {{ population }},
+        {%- for score in range(2, 6) %}
+        {%- set earns = 'customers_below > 0 and 5 * customers_below >= ' ~ (score - 1) ~ ' * (customers - 1)' %}
+        min_by(measured_value, customers_below) filter (where {{ earns }}) as {{ measure }}_{{ score }},
+        min_by(account_number, customers_below) filter (where {{ earns }}) as {{ measure }}_{{ score }}_account
+        {{- ',' if not loop.last }}
+        {%- endfor %}
+
+    from {{ measure }}_ranks
+    group by {{ population }}
+
+)
+{%- endmacro %}
+
+
+{#- Cut points of people, in place of shares of the population. A market without its own takes those of all markets. -#}
+{% macro rfm_cut_point_bounds(measure) -%}
+{{ measure }}_spans as (
+
+    select
+        from_month,
+        until_month,
+        {{ 'market' if var('rfm_by_market', false) == true else "''" }} as market
+
+    from states
+    group by from_month, until_month{{ ', market' if var('rfm_by_market', false) == true }}
+
+),
+
+{{ measure }}_months as (
+
+    select
+        market,
+        {{ integer_series('from_month', 'until_month') }} as snapshot_month
+
+    from {{ measure }}_spans
+
+),
+
+{{ measure }}_populations as (
+
+    select
+        snapshot_month,
+        market
+
+    from {{ measure }}_months
+    group by snapshot_month, market
+
+),
+
+{{ measure }}_cut_points as (
+
+    select
+        coalesce(market, '') as market,
+        {%- for score in range(2, 6) %}
+        max(case when score = {{ score }} then cut_point end) as cut_point_{{ score }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from {{ ref('rfm_cut_points') }}
+    where measure = '{{ measure }}'
+    group by coalesce(market, '')
+
+),
+
+{{ measure }}_bounds as (
+
+    select
+        populations.snapshot_month,
+        populations.market,
+        {%- for score in range(2, 6) %}
+        {%- set cut_point = 'coalesce(own.cut_point_' ~ score ~ ', common.cut_point_' ~ score ~ ')' %}
+        {%- if measure == 'recency' %}
+        -- fewer days than the cut point
+        {{ add_days('last_day(' ~ month_of_index('populations.snapshot_month') ~ ')', '1 - ceil(' ~ cut_point ~ ')') }}
+        {%- else %}
+        {{ cut_point }}
+        {%- endif %} as {{ measure }}_{{ score }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from {{ measure }}_populations as populations
+    left join {{ measure }}_cut_points as own on populations.market = own.market
+    left join {{ measure }}_cut_points as common on common.market = ''
+
+)
+{%- endmacro %}
+
+
+{#- The columns of a measure's bounds. -#}
+{% macro rfm_bound_columns(measure) -%}
+    {%- for score in range(2, 6) -%}
+        {%- set bound = measure ~ '_bounds.' ~ measure ~ '_' ~ score -%}
+        {{ bound }}{{ ', ' ~ bound ~ '_account' if measure in var('rfm_split_ties', []) }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
 {%- endmacro %}

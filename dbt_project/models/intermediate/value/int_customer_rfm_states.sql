@@ -159,6 +159,7 @@ states as (
         greatest(max(lasting_order_date) over to_date, passing_order_date) as last_order_date,
         sum(known_orders) over to_date - known_orders as previous_known_orders,
         sum(frequency) over to_date - frequency as previous_frequency,
+        sum(monetary) over to_date - monetary as previous_monetary,
         greatest(
             max(lasting_order_date) over before,
             lag(passing_order_date) over by_month
@@ -191,6 +192,7 @@ final as (
         case
             when states.previous_known_orders > 0 then cast(states.previous_frequency as integer)
         end as previous_frequency,
+        case when states.previous_known_orders > 0 then cast(states.previous_monetary as decimal(18, 2)) end as previous_monetary,
         case when states.previous_known_orders > 0 then states.previous_last_order_date end as previous_last_order_date
 
     from states

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     memory: str = "8GB"
     ltv_discount_rate: Annotated[float, Field(ge=0, lt=1)] = 0.10
     ltv_value_unit: Literal["margin", "net"] = "margin"
+    lift_adjusted: bool = False
+    control_salt: str = "fidelis"
+    holdout_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     alert_url: str = ""
     identity_rules: Path | None = None
     s3_key_id: str = ""
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
     def identity_dir(self) -> Path:
         """The unique customer repository: manual decisions, the registry, weights. Holds personal data."""
         return self.home / "identity"
+
+    @property
+    def assignments_dir(self) -> Path:
+        """Who is treated and who is held back, a file per campaign."""
+        return self.home / "assignments"
 
     @property
     def warehouse_dir(self) -> Path:

@@ -24,16 +24,3 @@
         else 'referral'
     end
 {%- endmacro %}
-
-
-{#- True for the user agents of programs that open messages on their own: image proxies, scanners, robots. -#}
-{% macro is_machine_user_agent(user_agent) -%}
-    coalesce(
-        {% for mark in ['proxy', 'prefetch', 'mail privacy', 'bot', 'crawler', 'spider', 'scanner', 'proofpoint', 'barracuda', 'mimecast'] -%}
-        lower({{ user_agent }}) like '%{{ mark }}%'
-        {% if not loop.last %}or {% endif %}
-        {%- endfor %}
-        or {{ user_agent }} = 'Mozilla/5.0',
-        false
-    )
-{%- endmacro %}

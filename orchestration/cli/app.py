@@ -216,6 +216,37 @@ def list_all(
     console.print(table)
 
 
+@app.command("assign-control")
+def assign_control(
+    campaign_id: Annotated[str, typer.Argument(help="The next campaign, as its messages will name it.")],
+    share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of the audience to hold back.")] = 0.10,
+    where: Annotated[
+        str, typer.Option(help="The audience: a condition over dim_customer, customer_rfm and customer_value.")
+    ] = "true",
+) -> None:
+    """Draw who is held back from the next campaign: by a salted hash, stratified by segment; and the global holdout."""
+    from orchestration.incrementality import InputError, draw
+    from orchestration.releases import current
+    from orchestration.warehouse import connect_reader
+
+    settings = settings_or_exit()
+    release = current(settings)
+    if release is None:
+        raise fail("No release yet: `fidelis run` makes the first.")
+    try:
+        with connect_reader(release.datamart) as con:
+            drawn = draw(settings, con, campaign_id, share, where)
+    except InputError as error:
+        raise fail(str(error)) from error
+    segments = sorted({segment for segment, _ in drawn.counts})
+    groups = ("treated", "control", "holdout")
+    rows = [(s, *(drawn.counts[s, g] for g in groups)) for s in segments]
+    totals = ("all", *(sum(drawn.counts[s, g] for s in segments) for g in groups))
+    show(("segment", *groups), [*rows, totals], f"Campaign {campaign_id}")
+    state = "" if drawn.is_new else " (as drawn before)"
+    console.print(f"{drawn.file}{state}", highlight=False, soft_wrap=True)
+
+
 @app.command()
 def query(sql: Annotated[str, typer.Argument(help="One SQL statement over schema mart.")]) -> None:
     """Run a query on the current release, read-only."""

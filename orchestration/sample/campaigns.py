@@ -24,6 +24,8 @@ _OBJECTIVES = ("loyalty", "reactivation", "new collection", "stock clearance", "
 _THEMES = ("Lantern days", "Winter table", "Tea time", "Spring garden", "Summer, outside", "Back to the desk")
 WINDOW = 7 * DAY
 ANNOUNCED = 10
+# share of the addressed accounts that a campaign with a control group holds back
+HELD_BACK = 0.15
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def address(
     account = account[draws.integers(0, 1000, len(account)) < _REACH[medium]]
     day = begin + draws.integers(0, 2, len(account))
     second = second_of_day(draws, SEND_HOURS, len(account))
-    control = draws.chance(0.15, len(account)) & bool(campaigns.has_control[k])
+    control = draws.chance(HELD_BACK, len(account)) & bool(campaigns.has_control[k])
     seen = day < clock.days
     return account[seen], clock.at(day[seen], second[seen]), control[seen]
 

@@ -56,12 +56,15 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "campaigns": Layout(
         "marketing/campaigns_{date}.csv",
-        ("campaign_id", "name", "medium", "objective", "starts", "ends", "control_group"),
+        (
+            "campaign_id", "name", "medium", "objective", "starts", "ends", "control_group", "control_share",
+            "conversions_reported", "coupon",
+        ),
     ),
     "campaign_costs": Layout("marketing/costs_{date}.csv", ("campaign_id", "day", "cost", "currency")),
     "campaign_messages": Layout(
         "marketing/messages_{date}.parquet",
-        ("message_id", "campaign_id", "customer_no", "sent_at", "is_control"),
+        ("message_id", "campaign_id", "customer_no", "sent_at", "is_control", "arm"),
     ),
     "campaign_reactions": Layout(
         "marketing/reactions_{date}.csv",

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from orchestration.sample.campaigns import ANNOUNCED, MEDIA
+from orchestration.sample.campaigns import ANNOUNCED, HELD_BACK, MEDIA
 from orchestration.sample.catalogue import CATEGORIES
 from orchestration.sample.draws import Ints
 from orchestration.sample.layout import LAYOUTS
@@ -55,6 +55,9 @@ def campaign_files(world: World) -> dict[int, list[str]]:
                     _iso(world, int(plan.begin[k])),
                     _iso(world, int(plan.end[k])),
                     "true" if plan.has_control[k] else "false",
+                    str(HELD_BACK) if plan.has_control[k] else "",
+                    "true",
+                    "",
                 )
             )
             for k in range(len(plan))
@@ -93,6 +96,7 @@ def message_table(world: World, lo: int, hi: int) -> Any:
         account_ids(world.accounts, messages.account[lo:hi]),
         pa.array(messages.at[lo:hi] * 1_000_000).cast(pa.timestamp("us")),
         pa.array(messages.control[lo:hi]),
+        pa.nulls(hi - lo, pa.string()),
     ]
     return pa.table(columns, names=list(LAYOUTS["campaign_messages"].header))
 

@@ -44,6 +44,21 @@ def test_campaigns_and_redemptions_are_messages_and_reactions(journey: Retailer)
     ]
 
 
+def test_a_redemption_names_its_basket_where_the_household_filled_one_that_day(journey: Retailer) -> None:
+    assert journey.query("""
+        select count(*), count(o.order_id), bool_and(o.customer_id = r.customer_id and o.order_date = r.reaction_date)
+        from mart.fct_campaign_reactions as r left join mart.fct_orders as o using (order_id)
+    """) == [(2_102, 2_102 - 471, True)]
+
+
+def test_the_eight_reactions_partition_the_mailings(journey: Retailer) -> None:
+    found = dict(journey.query("select reaction, count(*) from mart.fct_campaign_messages group by all"))
+    # a mailing's window is 30 days and the year ends on December 31
+    late = "select count(*) from mart.fct_campaign_messages where converted_at is null and sent_date > '2017-12-01'"
+    assert found.keys() == {"converted", "no_reaction", "pending"}
+    assert (found["converted"], found["pending"], sum(found.values())) == (792, journey.query(late)[0][0], 6_589)
+
+
 def test_no_coupon_is_redeemed_on_a_day_without_shopping(journey: Retailer) -> None:
     homeless = journey.query("""
         select count(*) from mart.fct_campaign_reactions as r

@@ -72,7 +72,7 @@ MAKERS: dict[str, Callable[[random.Random, dt.date], Row]] = {
         "order_id": _pick(r, "o", 8), "customer_id": _maybe(r, _pick(r, "c", 6)), "channel_id": _pick(r, "ch", 4),
         "ordered_at": _moment(r, d), "currency": r.choice(("EUR", "EUR", "USD")),
         "status": r.choice(("placed", "shipped", "completed", "cancelled")), "is_test": r.choice(("false", "false", "true")),
-        "campaign_id": _maybe(r, _pick(r, "k", 3)),
+        "campaign_id": _maybe(r, _pick(r, "k", 3)), "coupon_code": r.choice(("", "", "ten")),
     },
     "order_lines": lambda r, d: {
         "order_line_id": _pick(r, "l", 14), "order_id": _pick(r, "o", 9), "product_id": _pick(r, "p", 5),
@@ -89,8 +89,8 @@ MAKERS: dict[str, Callable[[random.Random, dt.date], Row]] = {
         "utm_campaign": _maybe(r, _pick(r, "k", 3)), "utm_medium": "cpc", "page_path": _pick(r, "/", 3),
     },
     "campaigns": lambda r, d: {
-        "campaign_id": _pick(r, "k", 3), "campaign_name": _pick(r, "News ", 2), "medium": r.choice(("email", "sms", "ads")),
-        "started_on": "2024-02-01",
+        "campaign_id": _pick(r, "k", 3), "campaign_name": _pick(r, "News ", 2), "medium": r.choice(("email", "sms", "mail")),
+        "started_on": "2024-02-01", "coupon_code": _maybe(r, "TEN"), "reports_conversions": _maybe(r, r.choice(("true", "false"))),
     },
     "campaign_costs": lambda r, d: {
         "campaign_id": _pick(r, "k", 4), "cost_date": str(d - dt.timedelta(days=r.randrange(3))), "cost_amount": r.choice(("10", "20.50")),

@@ -20,7 +20,13 @@ from orchestration.settings import Settings
 from orchestration.warehouse import DATAMART, RESTRICTED, WAREHOUSE
 
 #: Models in Python send no statements. They read finished facts and are whole each night.
-_WITHOUT_PYTHON = ("--exclude", "int_ltv_backtested+", "int_ltv_estimated+", "int_ltv_findings+")
+_WITHOUT_PYTHON = (
+    "--exclude",
+    "int_ltv_backtested+",
+    "int_ltv_estimated+",
+    "int_ltv_findings+",
+    "int_campaign_effects+",
+)
 
 
 @dataclass(frozen=True)

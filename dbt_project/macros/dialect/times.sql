@@ -69,3 +69,9 @@
 {% macro spark__half_hour_number(timestamp) -%}
     cast(floor(unix_micros({{ timestamp }}) / 1800000000) as bigint)
 {%- endmacro %}
+
+
+{#- The whole second of a timestamp. -#}
+{% macro second_start(timestamp) -%}
+    date_trunc('second', {{ timestamp }})
+{%- endmacro %}

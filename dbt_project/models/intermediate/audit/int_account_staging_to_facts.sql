@@ -142,15 +142,16 @@ cost_sums as (
 
 {% endfor -%}
 
-{% for name, model, currency, sums in [
-    ('order_sums', ref('stg_shop__orders'), 'currency', []),
-    ('fact_order_sums', ref('fct_orders'), 'currency', []),
-    ('fact_line_sums', ref('fct_order_lines'), 'currency', ['quantity', 'gross_amount', 'discount_amount']),
-    ('fact_cost_sums', ref('fct_campaign_costs'), 'currency', ['cost_amount']),
-    ('messages', ref('stg_marketing__messages'), none, []),
-    ('fact_messages', ref('fct_campaign_messages'), none, []),
-    ('fact_reactions', ref('fct_campaign_reactions'), none, []),
-    ('events', ref('stg_web__events'), none, []),
+{# conversions that are read from orders were never delivered as reactions -#}
+{% for name, model, currency, sums, condition in [
+    ('order_sums', ref('stg_shop__orders'), 'currency', [], none),
+    ('fact_order_sums', ref('fct_orders'), 'currency', [], none),
+    ('fact_line_sums', ref('fct_order_lines'), 'currency', ['quantity', 'gross_amount', 'discount_amount'], none),
+    ('fact_cost_sums', ref('fct_campaign_costs'), 'currency', ['cost_amount'], none),
+    ('messages', ref('stg_marketing__messages'), none, [], none),
+    ('fact_messages', ref('fct_campaign_messages'), none, [], none),
+    ('fact_reactions', ref('fct_campaign_reactions'), none, [], "evidence = 'reported'"),
+    ('events', ref('stg_web__events'), none, [], none),
 ] -%}
     {{ name }} as (
 
@@ -162,6 +163,9 @@ cost_sums as (
             count(*) as row_count
 
         from {{ model }}
+        {%- if condition %}
+            where {{ condition }}
+        {%- endif %}
         {%- if currency %}
             group by {{ currency }}
         {%- endif %}

@@ -26,6 +26,7 @@ messages as (
         identity.customer_id,
         campaigns.medium,
         messages.is_control,
+        messages.arm,
         messages.sent_at,
         {{ business_date('messages.sent_at', 'run.business_timezone') }} as sent_date,
         run.as_of_at < {{ add_minutes('messages.sent_at', '60 * windows.window_hours') }} as is_window_open
@@ -48,13 +49,15 @@ reactions as (
         message_id,
         min(reacted_at) filter (where reaction_type = 'delivered') as delivered_at,
         min(reacted_at) filter (where reaction_type = 'opened') as opened_at,
+        min(reacted_at) filter (where reaction_type = 'opened' and not is_machine) as human_opened_at,
         min(reacted_at) filter (where reaction_type = 'clicked') as clicked_at,
         min(reacted_at) filter (where reaction_type = 'converted') as converted_at,
         min(reacted_at) filter (where reaction_type = 'unsubscribed') as unsubscribed_at,
         min(reacted_at) filter (where reaction_type = 'complained') as complained_at,
         min(reacted_at) filter (where reaction_type = 'bounced') as bounced_at,
-        min(case when is_machine then 1 else 0 end) filter (where reaction_type = 'opened') = 1 as is_machine_open,
-        min({{ record(['reacted_at', 'reaction_id', 'order_id']) }}) filter (where reaction_type = 'converted') as conversion
+        -- a coupon may be reported without its order
+        min({{ record(['reacted_at', 'reaction_id', 'order_id']) }})
+        filter (where reaction_type = 'converted' and order_id is not null) as conversion
 
     from {{ ref('fct_campaign_reactions') }} as reactions
     {{ semi_join_touched('int_touched_messages', 'reactions', ['message_id']) }}
@@ -68,7 +71,8 @@ decided as (
         messages.*,
         reactions.delivered_at,
         reactions.opened_at,
-        coalesce(reactions.is_machine_open, false) as is_machine_open,
+        reactions.human_opened_at,
+        reactions.opened_at is not null and reactions.human_opened_at is null as is_machine_open,
         reactions.clicked_at,
         reactions.unsubscribed_at,
         reactions.complained_at,
@@ -111,6 +115,7 @@ final as (
         sent_date,
         delivered_at,
         opened_at,
+        human_opened_at,
         is_machine_open,
         clicked_at,
         unsubscribed_at,
@@ -121,7 +126,8 @@ final as (
         order_id,
         reaction,
         {{ hours_between('sent_at', 'decided_at') }} as reaction_hours,
-        is_control
+        is_control,
+        arm
 
     from decided
 

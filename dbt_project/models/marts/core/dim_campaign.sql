@@ -39,6 +39,9 @@ campaigns as (
         started_on,
         ended_on,
         coalesce(has_control_group, false) as has_control_group,
+        control_share,
+        reports_conversions,
+        coupon_code,
         is_listed,
         false as is_inferred
 
@@ -54,6 +57,9 @@ campaigns as (
         cast(null as date) as started_on,
         cast(null as date) as ended_on,
         cast(null as boolean) as has_control_group,
+        cast(null as decimal(9, 8)) as control_share,
+        cast(null as boolean) as reports_conversions,
+        cast(null as {{ dbt.type_string() }}) as coupon_code,
         false as is_listed,
         true as is_inferred
 
@@ -75,6 +81,9 @@ final as (
         campaigns.started_on,
         campaigns.ended_on,
         campaigns.has_control_group,
+        campaigns.control_share,
+        campaigns.reports_conversions,
+        campaigns.coupon_code,
         costs.cost_amount,
         campaigns.is_listed,
         campaigns.is_inferred

@@ -1,7 +1,7 @@
 {{ config(
     pre_hook=[
         "{{ remember_touched('campaigns', ['campaign_id']) }}",
-        "{{ remember_last('campaigns', this, {'campaign_id': dbt.type_string(), 'medium': dbt.type_string()}) }}"
+        "{{ remember_last('campaigns', this, {'campaign_id': dbt.type_string(), 'medium': dbt.type_string(), 'coupon_code': dbt.type_string(), 'reports_conversions': 'boolean'}) }}"
     ],
     meta={'touched_by': [{'table': 'control.touched_campaigns', 'columns': ['campaign_id']}]}
 ) }}
@@ -14,7 +14,10 @@ last_rows as (
         'campaign_name',
         'medium',
         'objective',
+        'coupon_code',
+        'control_share',
         'has_control_group',
+        'reports_conversions',
         'started_on',
         'ended_on'
     ]) | indent(4) }}
@@ -29,8 +32,12 @@ final as (
         campaign_name,
         medium,
         objective,
+        coupon_code,
+
+        control_share,
 
         has_control_group,
+        reports_conversions,
         is_listed,
 
         started_on,

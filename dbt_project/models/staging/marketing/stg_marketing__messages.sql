@@ -18,6 +18,8 @@ final as (
         campaign_id,
         customer_id,
 
+        case when coalesce(is_control, false) then 'control' else coalesce(arm, 'treated') end as arm,
+
         coalesce(is_control, false) as is_control,
 
         sent_at,

@@ -1,5 +1,5 @@
 {{ config(
-    pre_hook="{{ remember_touched('campaign_reactions', ['reaction_id'], carry=['message_id']) }}",
+    pre_hook="{{ remember_touched('campaign_reactions', ['reaction_id'], carry=['message_id', 'reacted_at']) }}",
     meta={'touched_by': [{'table': 'control.touched_campaign_reactions', 'columns': ['reaction_id']}]}
 ) }}
 

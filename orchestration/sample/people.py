@@ -13,6 +13,7 @@ from orchestration.sample.purchases import Purchases
 SYSTEMS = ("crm", "shop", "newsletter")
 CRM, SHOP, NEWSLETTER = 0, 1, 2
 NEVER = 1 << 30
+DEVICES_PER_PERSON = 2
 
 _HOME_FRANCE = (18, 12, 8, 30, 10, 12, 5, 5)
 _HOME_ABROAD = (0, 0, 0, 55, 15, 20, 5, 5)
@@ -35,6 +36,8 @@ class Persons:
     home: Ints  # channel usually bought in
     has_account: Bools
     first_day: Ints  # day of the first purchase, NEVER for none
+    mailbox: Ints  # person whose e-mail address it is, most often oneself
+    device: Ints  # the visitor identifier of the device used most
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def make_persons(draws: Draws, purchases: Purchases, persons: int, clock: Clock)
         home=home,
         has_account=draws.chance(0.94, persons) | (first_day == NEVER),
         first_day=first_day,
+        mailbox=np.arange(persons),
+        device=DEVICES_PER_PERSON * np.arange(persons),
     )
 
 
@@ -128,8 +133,12 @@ def make_accounts(draws: Draws, persons: Persons, clock: Clock) -> Accounts:
         draws.pick((80, 7, 0, 0, 1, 11, 1), m),
         draws.pick((35, 20, 10, 25, 8, 0, 2), m),
     )
+    # few subscribe to a newsletter under an address that no other record of theirs has
+    reading = draws.pick((60, 20, 13, 3, 3, 0, 1), m)
+    further_mail = np.where(systems == NEWSLETTER, reading, further_mail)
     mail = np.where(further, further_mail, first_mail)
-    mail = np.where((mail == 5) & (systems != CRM), 0, mail)
+    subscribed = np.isin(person, reader)
+    mail = np.where((mail == 5) & ((systems != CRM) | (subscribed & draws.chance(0.8, m))), 0, mail)
     primary, online = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     main = np.flatnonzero(~further)
     primary[person[main]] = main

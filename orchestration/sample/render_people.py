@@ -36,12 +36,13 @@ def account_ids(accounts: Accounts, rows: Ints) -> Column:
 def emails(persons: Persons, person: Ints, way: Ints) -> Column:
     """Addresses of persons as they wrote them in one place; null for persons below 0."""
     nobody = person < 0
-    who = np.maximum(person, 0)
+    capitals, misspelt, other = way == _CAPITALS, way == _MISSPELT, way == _OTHER
+    own = np.maximum(person, 0)
+    who = np.where(other, own, persons.mailbox[own])
     firsts = [names.mailbox(n) for n in (*names.FEMALE, *names.MALE)]
     lasts = [names.mailbox(n) for n in names.LAST]
     first = np.where(persons.female[who], 0, len(names.FEMALE)) + persons.first[who]
     last = persons.last[who]
-    capitals, misspelt, other = way == _CAPITALS, way == _MISSPELT, way == _OTHER
     first_texts = [*firsts, *(n.capitalize() for n in firsts), *(n[0] for n in firsts)]
     last_texts = [*lasts, *(n.capitalize() for n in lasts), *(names.misspelt(n) for n in lasts)]
     local = join(

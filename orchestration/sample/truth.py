@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 
 from orchestration.sample.catalogue import CHANNELS
 from orchestration.sample.draws import Bools, Floats, Ints
+from orchestration.sample.households import KINDS
 from orchestration.sample.lines import fully_returned
 from orchestration.sample.orders import ANONYMOUS, CANCELLED_STATUS, TEST
 from orchestration.sample.render_marketing import visitor_ids
 from orchestration.sample.render_people import account_ids
 from orchestration.sample.render_sales import order_ids
-from orchestration.sample.text import Column, decimals, identifiers, separated, words
+from orchestration.sample.text import Column, decimals, identifiers, separated, where, words
 from orchestration.sample.world import World
 
 CHUNK = 500_000
@@ -92,6 +93,7 @@ def write_truth(world: World, folder: Path) -> None:
     _campaigns(world, folder / "campaigns.csv")
     _customers(world, folder / "customers.csv")
     _identities(world, folder / "identities.csv")
+    _households(world, folder / "households.csv")
 
 
 def _lines(path: Path, head: str, rows: list[str]) -> None:
@@ -154,7 +156,8 @@ def _identities(world: World, path: Path) -> None:
     orders = world.orders
     guests = np.flatnonzero((orders.account < 0) & (orders.person >= 0) & (orders.kind != ANONYMOUS))
     visitors = np.unique(world.events.visits.visitor[world.events.visit])
-    visitors = visitors[visitors < world.events.visitors]
+    # a device of two persons is nobody's
+    visitors = visitors[(visitors < world.events.visitors) & ~np.isin(visitors, world.households.devices)]
     account_rows = np.arange(len(world.accounts.person))
     with path.open("wb") as file:
         file.write(b"record_type,record_id,person_id\n")
@@ -167,6 +170,18 @@ def _identities(world: World, path: Path) -> None:
                 part = rows[lo : lo + CHUNK]
                 columns = [words([kind], part * 0), make(part), person_ids(person[lo : lo + CHUNK])]
                 file.write(_bytes(separated(columns, ",")))
+
+
+def _households(world: World, path: Path) -> None:
+    """Persons who share an e-mail address or a birthday and a home, and the visitor id of the device of both, if any."""
+    homes = world.households
+    columns = [
+        words(KINDS, homes.kind),
+        person_ids(homes.first),
+        person_ids(homes.first + 1),
+        where(homes.share_device, visitor_ids(homes.first * 2)),
+    ]
+    path.write_bytes(b"household,person_id,other_person_id,visitor_id\n" + _bytes(separated(columns, ",")))
 
 
 def _bytes(rows: Column) -> bytes:

@@ -4,7 +4,7 @@ Inside a visit events are at most 30 minutes apart, a few exactly 30. Two visits
 each other by chance; the true number of sessions is therefore counted on the events.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from orchestration.sample.clock import HOUR, WEB_HOURS, Clock, second_of_day
 from orchestration.sample.draws import Bools, Draws, Ints
 from orchestration.sample.lines import Lines
 from orchestration.sample.orders import NONE, TEST, Orders, late_days
-from orchestration.sample.people import Accounts, Persons
+from orchestration.sample.people import DEVICES_PER_PERSON, Accounts, Persons
 from orchestration.sample.reactions import CLICKED, Reactions, click_media
 
 PAGE_VIEW, PRODUCT_VIEW, ADD_TO_CART, CHECKOUT, PURCHASE = range(5)
@@ -37,7 +37,7 @@ ORIGINS: tuple[tuple[str | None, str | None, str | None], ...] = (
 CAMPAIGN_ORIGIN = 5
 _ORIGIN_WEIGHTS = (42, 26, 15, 9, 8)
 SESSION_GAP = 30 * 60
-DEVICES_PER_PERSON = 2
+_SIGNED_IN_ONCE = 0.97
 # visits worked on at once
 BLOCK = 200_000
 
@@ -90,11 +90,13 @@ def make_events(
     """All events of the range with their delivery day."""
     visits = Visits.concatenate(
         [
-            _order_visits(draws, orders),
-            _click_visits(draws, plan, messages, reactions, accounts),
+            _order_visits(draws, orders, persons),
+            _click_visits(draws, plan, messages, reactions, persons, accounts),
             _browsing(draws, orders, persons, accounts, clock),
         ]
     )
+    devices = DEVICES_PER_PERSON * len(persons.country)
+    visits = _sign_in_once(draws, visits, accounts, devices, clock)
     first_line = np.searchsorted(lines.order, np.arange(len(orders)))
     bought = lines.product[first_line] if len(lines) else first_line
     # in blocks, because the work on an event takes ten times the memory of its result
@@ -120,7 +122,7 @@ def make_events(
         signed_in=signed_in[rows].astype(np.bool_),
         number=number[rows],
         visits=visits,
-        visitors=DEVICES_PER_PERSON * len(persons.country),
+        visitors=devices,
         sessions=sessions,
     )
 
@@ -182,20 +184,44 @@ def count_sessions(visitor: Ints, at: Ints) -> int:
     return 1 + int(np.count_nonzero(new))
 
 
-def _device_of(draws: Draws, person: Ints) -> Ints:
+def _device_of(draws: Draws, persons: Persons, person: Ints) -> Ints:
     """Visitor identifier: a person's first device two times of three, else the second."""
-    result: Ints = person * DEVICES_PER_PERSON + (draws.integers(0, 3, len(person)) == 0)
+    second = draws.integers(0, 3, len(person)) == 0
+    result: Ints = np.where(second, person * DEVICES_PER_PERSON + 1, persons.device[person])
     return result
 
 
-def _order_visits(draws: Draws, orders: Orders) -> Visits:
+def _sign_in_once(draws: Draws, visits: Visits, accounts: Accounts, devices: int, clock: Clock) -> Visits:
+    """Most devices of account holders are signed in at some time, at the latest at their last visit.
+
+    A device that nobody could sign in on nor ordered with is, but for a few, a stranger's.
+    """
+    here = np.flatnonzero(visits.visitor < devices)
+    known = np.zeros(devices, dtype=np.bool_)
+    known[visits.visitor[here][(visits.account[here] >= 0) | (visits.order[here] >= 0)]] = True
+    here = here[~known[visits.visitor[here]]]
+    here = here[np.lexsort((visits.at[here], visits.visitor[here]))]
+    last = here[np.diff(visits.visitor[here], append=-1) != 0]
+    own = accounts.primary[visits.visitor[last] // DEVICES_PER_PERSON]
+    opened = (
+        (own >= 0) & (accounts.created[np.maximum(own, 0)] <= clock.day_of(visits.at[last])) if len(own) else own >= 0
+    )
+    chosen = draws.chance(_SIGNED_IN_ONCE, len(last))
+    account = visits.account.copy()
+    account[last] = np.where(opened & chosen, own, account[last])
+    stranger = np.isin(visits.visitor, visits.visitor[last[~opened & chosen]])
+    beyond = int(visits.visitor.max(initial=0)) + 1
+    return replace(visits, account=account, visitor=np.where(stranger, beyond + visits.visitor, visits.visitor))
+
+
+def _order_visits(draws: Draws, orders: Orders, persons: Persons) -> Visits:
     """A visit for most orders of the web shop and the app; tests and blocked trackers leave none."""
     online = np.isin(orders.channel, (WEB, APP)) & (orders.kind != TEST) & (orders.person >= 0)
     row = np.flatnonzero(online & draws.chance(0.92, len(orders)))
     n = len(row)
     credited = orders.campaign[row]
     return Visits(
-        visitor=_device_of(draws, orders.person[row]),
+        visitor=_device_of(draws, persons, orders.person[row]),
         at=orders.at[row],
         events=draws.integers(4, 9, n),
         account=orders.account[row],
@@ -206,7 +232,7 @@ def _order_visits(draws: Draws, orders: Orders) -> Visits:
 
 
 def _click_visits(
-    draws: Draws, plan: Campaigns, messages: Messages, reactions: Reactions, accounts: Accounts
+    draws: Draws, plan: Campaigns, messages: Messages, reactions: Reactions, persons: Persons, accounts: Accounts
 ) -> Visits:
     """The visit that opens with each click on a message."""
     clicks = np.flatnonzero(reactions.kind == CLICKED)
@@ -217,7 +243,7 @@ def _click_visits(
     n = len(clicks)
     account = messages.account[message]
     return Visits(
-        visitor=_device_of(draws, accounts.person[account]),
+        visitor=_device_of(draws, persons, accounts.person[account]),
         at=reactions.at[clicks] + draws.integers(0, 4, n),
         events=draws.integers(1, 6, n),
         account=np.where(draws.chance(0.4, n), account, NONE),
@@ -237,7 +263,7 @@ def _browsing(draws: Draws, orders: Orders, persons: Persons, accounts: Accounts
     strangers = len(persons.country) * clock.days * 2 // 731
     stranger = DEVICES_PER_PERSON * len(persons.country) + draws.integers(0, max(strangers // 2, 1), strangers)
     days = np.concatenate([day, draws.integers(0, clock.days, strangers)])
-    visitor = np.concatenate([_device_of(draws, orders.person[prepared]), stranger])
+    visitor = np.concatenate([_device_of(draws, persons, orders.person[prepared]), stranger])
     account = orders.account[prepared]
     opened = accounts.created[np.maximum(account, 0)] <= day if len(accounts.created) else account >= 0
     account = np.where(draws.chance(0.3, known) & opened & (account >= 0), account, NONE)

@@ -16,6 +16,7 @@ from orchestration.sample.crm import (
     first_decisions,
 )
 from orchestration.sample.draws import Draws, Ints
+from orchestration.sample.households import Households, form_households
 from orchestration.sample.lines import EuroAmounts, Lines, Returns, euro_amounts, make_lines, make_returns
 from orchestration.sample.orders import (
     OrderFeed,
@@ -40,6 +41,7 @@ class World:
     model: Model
     latent: Latent
     persons: Persons
+    households: Households
     accounts: Accounts
     catalogue: Catalogue
     rates: Rates
@@ -68,7 +70,7 @@ def make_world(persons: int, start: date, end: date, seed: int, model: Model | N
 
     latent = draw_latent(draws("latent"), model, persons)
     purchases = draw_purchases(draws("purchases"), model, latent, clock)
-    people = make_persons(draws("persons"), purchases, persons, clock)
+    people, households = form_households(draws("households"), make_persons(draws("persons"), purchases, persons, clock))
     accounts = make_accounts(draws("accounts"), people, clock)
     catalogue, rates = make_catalogue(draws("catalogue"), clock), make_rates(draws("rates"), clock)
 
@@ -89,6 +91,7 @@ def make_world(persons: int, start: date, end: date, seed: int, model: Model | N
         model=model,
         latent=latent,
         persons=people,
+        households=households,
         accounts=accounts,
         catalogue=catalogue,
         rates=rates,

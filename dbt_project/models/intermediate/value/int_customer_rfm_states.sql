@@ -33,17 +33,7 @@ run_parameters as (
 
 ),
 
-last_month as (
-
-    select
-        case
-            when last_day(as_of_date) = as_of_date then {{ month_index('as_of_date') }}
-            else {{ month_index('as_of_date') }} - 1
-        end as month_index
-
-    from run_parameters
-
-),
+{{ last_month() }},
 
 dated_orders as (
 

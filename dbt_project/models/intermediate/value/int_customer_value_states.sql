@@ -1,0 +1,94 @@
+{#
+    What a customer brought in the last 12 months and in the 12 before changes only in the months in which orders come in, and 12 and 24
+    months after: one row per such month and cut (all channels together, channel_id null, and each channel), valid up to the month before the next one.
+    Kept orders by order date, as known at the release: sums over customers are those of kpi_monthly.
+#}
+with
+
+activity as (
+
+    select * from {{ ref('int_customer_activity_monthly') }}
+
+),
+
+run_parameters as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
+{{ last_month() }},
+
+ages as (
+
+    select {{ unnest_integers([0, 12, 24]) }} as age
+
+),
+
+monthly_changes as (
+
+    select
+        activity.customer_id,
+        activity.channel_id,
+        {{ month_index('activity.month_start') }} + ages.age as month_index,
+        cast(sum(case ages.age when 0 then 1 when 12 then -1 else 0 end) as integer) as active_months,
+        cast(sum(case ages.age when 12 then 1 when 24 then -1 else 0 end) as integer) as previous_active_months,
+        cast(sum(case ages.age when 0 then 1 when 12 then -1 else 0 end * activity.net_amount) as decimal(18, 2)) as net_amount,
+        cast(sum(case ages.age when 12 then 1 when 24 then -1 else 0 end * activity.net_amount) as decimal(18, 2))
+            as previous_net_amount,
+        bool_or(ages.age = 0) as has_orders,
+        bool_or(ages.age = 0 and activity.is_reactivated) as is_reactivated
+
+    from activity
+    cross join ages
+    where activity.customer_id is not null
+    group by activity.customer_id, activity.channel_id, {{ month_index('activity.month_start') }} + ages.age
+
+),
+
+states as (
+
+    select
+        monthly_changes.customer_id,
+        monthly_changes.channel_id,
+        monthly_changes.month_index as from_month,
+        coalesce(lead(monthly_changes.month_index) over by_month - 1, last_month.month_index) as until_month,
+        sum(monthly_changes.active_months) over to_date as active_months,
+        sum(monthly_changes.previous_active_months) over to_date as previous_active_months,
+        sum(monthly_changes.net_amount) over to_date as net_12m,
+        sum(monthly_changes.previous_net_amount) over to_date as previous_net_12m,
+        min(monthly_changes.month_index) over to_date as first_order_month,
+        max(case when monthly_changes.has_orders then monthly_changes.month_index end) over to_date as last_order_month,
+        max(case when monthly_changes.is_reactivated then monthly_changes.month_index end) over to_date as reactivated_month
+
+    from monthly_changes
+    inner join last_month on monthly_changes.month_index <= last_month.month_index
+    window
+        by_month as (partition by monthly_changes.customer_id, monthly_changes.channel_id order by monthly_changes.month_index),
+        to_date as (
+            partition by monthly_changes.customer_id, monthly_changes.channel_id order by monthly_changes.month_index
+            rows between unbounded preceding and current row
+        )
+
+),
+
+final as (
+
+    select
+        customer_id,
+        channel_id,
+        from_month,
+        until_month,
+        active_months > 0 as is_active_12m,
+        previous_active_months > 0 as is_active_previous_12m,
+        cast(net_12m as decimal(18, 2)) as net_12m,
+        cast(previous_net_12m as decimal(18, 2)) as previous_net_12m,
+        first_order_month,
+        last_order_month,
+        reactivated_month
+
+    from states
+
+)
+
+select * from final

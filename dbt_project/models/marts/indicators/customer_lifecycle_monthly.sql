@@ -1,0 +1,218 @@
+{#
+    Spans of months in which nothing changes but time, before a customer's first kept order from the versions of the golden record,
+    after it from the orders; then one row per month. The stage depends on the span and the month alone.
+#}
+with
+
+states as (
+
+    select * from {{ ref('int_customer_value_states') }}
+
+),
+
+activity as (
+
+    select * from {{ ref('int_customer_activity_monthly') }}
+
+),
+
+versions as (
+
+    select * from {{ ref('dim_customer') }}
+
+),
+
+identity as (
+
+    select * from {{ ref('int_customer_identity') }}
+
+),
+
+accounts as (
+
+    select
+        customer_id,
+        min(created_on) as created_on
+
+    from {{ ref('stg_crm__customers') }}
+    group by customer_id
+
+),
+
+web_sessions as (
+
+    select * from {{ ref('fct_web_sessions') }}
+
+),
+
+run_parameters as (
+
+    select * from {{ source('control', 'run_parameters') }}
+
+),
+
+{{ last_month() }},
+
+first_orders as (
+
+    select
+        customer_id,
+        min(from_month) as first_order_month
+
+    from states
+    where channel_id is null
+    group by customer_id
+
+),
+
+-- from this month on a customer is known otherwise than by a distributor
+direct_orders as (
+
+    select
+        activity.customer_id,
+        min({{ month_index('activity.month_start') }}) as direct_from_month
+
+    from activity
+    inner join {{ ref('dim_channel') }} as channels on activity.channel_id = channels.channel_id
+    where coalesce(channels.channel_type, '') <> 'distributor'
+    group by activity.customer_id
+
+),
+
+contacts as (
+
+    select
+        identity.customer_id,
+        min({{ month_index('least(identity.first_seen_date, accounts.created_on)') }}) as contact_from_month
+
+    from identity
+    left join accounts on identity.source_customer_id = accounts.customer_id
+    group by identity.customer_id
+
+),
+
+visits as (
+
+    select
+        customer_id,
+        min({{ month_index('session_date') }}) as visit_from_month
+
+    from web_sessions
+    group by customer_id
+
+),
+
+-- the indicators begin with the first kept order or session
+first_month as (
+
+    select least((select min(first_order_month) from first_orders), (select min(visit_from_month) from visits)) as month_index
+
+),
+
+people as (
+
+    select
+        versions.customer_id,
+        versions.is_member,
+        {{ month_index('versions.member_since') }} as member_from_month,
+        contacts.contact_from_month,
+        greatest(
+            {{ month_index('versions.valid_from') }},
+            least(
+                min(case when versions.is_member then {{ month_index('versions.member_since') }} end) over (
+                    partition by versions.customer_id
+                ),
+                contacts.contact_from_month,
+                visits.visit_from_month
+            )
+        ) as from_month,
+        least({{ month_index('versions.valid_to') }}, first_orders.first_order_month) - 1 as until_month
+
+    from versions
+    left join first_orders on versions.customer_id = first_orders.customer_id
+    left join contacts on versions.customer_id = contacts.customer_id
+    left join visits on versions.customer_id = visits.customer_id
+    where coalesce(contacts.contact_from_month, visits.visit_from_month) is not null
+
+),
+
+spans as (
+
+    select
+        people.customer_id,
+        greatest(people.from_month, first_month.month_index) as from_month,
+        least(people.until_month, last_month.month_index) as until_month,
+        coalesce(people.is_member, false) as is_member,
+        coalesce(people.member_from_month, 0) as member_from_month,
+        people.contact_from_month,
+        cast(null as integer) as first_order_month,
+        cast(null as integer) as last_order_month,
+        cast(null as integer) as reactivated_month,
+        cast(null as decimal(18, 2)) as net_12m,
+        cast(null as decimal(18, 2)) as previous_net_12m
+
+    from people
+    cross join first_month
+    cross join last_month
+    where
+        greatest(people.from_month, first_month.month_index) <= least(people.until_month, last_month.month_index)
+
+    union all
+
+    select
+        customer_id,
+        from_month,
+        until_month,
+        false as is_member,
+        0 as member_from_month,
+        cast(null as integer) as contact_from_month,
+        first_order_month,
+        last_order_month,
+        reactivated_month,
+        net_12m,
+        previous_net_12m
+
+    from states
+    where channel_id is null
+
+),
+
+linked_spans as (
+
+    select
+        *,
+        lag({{ lifecycle_stage('until_month') }}) over (partition by customer_id order by from_month) as stage_before
+
+    from spans
+
+),
+
+span_months as (
+
+    select
+        *,
+        {{ integer_series('from_month', 'until_month') }} as snapshot_month
+
+    from linked_spans
+
+),
+
+final as (
+
+    select
+        span_months.customer_id,
+        cast(last_day({{ month_of_index('span_months.snapshot_month') }}) as date) as snapshot_date,
+        {{ lifecycle_stage('snapshot_month') }} as stage,
+        case
+            when span_months.snapshot_month = span_months.from_month then span_months.stage_before
+            else {{ lifecycle_stage('snapshot_month - 1') }}
+        end as previous_stage,
+        span_months.last_order_month is not null
+        and span_months.snapshot_month < coalesce(direct_orders.direct_from_month, 999999) as is_distributor_only
+
+    from span_months
+    left join direct_orders on span_months.customer_id = direct_orders.customer_id
+
+)
+
+select * from final

@@ -1,10 +1,12 @@
 """Real data of ../shared/data and the examples that map it."""
 
 import csv
+import shutil
 from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestration import raw_zone
 from orchestration.contracts import Contract, load_contracts
@@ -79,3 +81,15 @@ def broken_lines(file: Path) -> list[tuple[str, int, str]]:
         for number, record in enumerate(found, start=1)
         if len(record) != len(found[0])
     ]
+
+
+def checkout_with_rules(folder: Path, example: str) -> Path:
+    """A checkout whose user has put the seeds and vars of an example into the dbt project."""
+    for part in ("orchestration", "contracts", "dbt_project", "deploy", "examples"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
+    shutil.copytree(folder / "examples" / example / "seeds", folder / "dbt_project" / "seeds", dirs_exist_ok=True)
+    project = folder / "dbt_project" / "dbt_project.yml"
+    settings = yaml.safe_load(project.read_text())
+    settings["vars"] |= yaml.safe_load((folder / "examples" / example / "vars.yml").read_text())
+    project.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return folder

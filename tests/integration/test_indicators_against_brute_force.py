@@ -121,9 +121,9 @@ def values_on(by_customer: dict[str, list[Order]], day: dt.date) -> dict[str, De
 
 
 def best(values: dict[str, Decimal]) -> set[str]:
-    """The best fifth, with those who equal the last of them."""
+    """The best fifth, with those who equal the last of them; who is worth nothing is not among them."""
     bound = sorted(values.values(), reverse=True)[math.ceil(len(values) / 5) - 1]
-    return {customer for customer, value in values.items() if value >= bound}
+    return {customer for customer, value in values.items() if value >= max(bound, Decimal("0.01"))}
 
 
 def expected_pareto(world: World) -> dict[tuple[dt.date, str | None], tuple]:

@@ -85,8 +85,8 @@ def broken_lines(file: Path) -> list[tuple[str, int, str]]:
 
 def checkout_with_rules(folder: Path, example: str) -> Path:
     """A checkout whose user has put the seeds and vars of an example into the dbt project."""
-    for part in ("orchestration", "contracts", "dbt_project", "deploy", "examples"):
-        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
+    left_out = shutil.ignore_patterns(".*", "__pycache__", "target", "logs", "tests", "docs", "benchmarks")
+    shutil.copytree(PROJECT, folder, ignore=left_out)
     shutil.copytree(folder / "examples" / example / "seeds", folder / "dbt_project" / "seeds", dirs_exist_ok=True)
     project = folder / "dbt_project" / "dbt_project.yml"
     settings = yaml.safe_load(project.read_text())

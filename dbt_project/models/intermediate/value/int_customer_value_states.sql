@@ -31,8 +31,6 @@ monthly_changes as (
         activity.customer_id,
         activity.channel_id,
         {{ month_index('activity.month_start') }} + ages.age as month_index,
-        cast(sum(case ages.age when 0 then 1 when 12 then -1 else 0 end) as integer) as active_months,
-        cast(sum(case ages.age when 12 then 1 when 24 then -1 else 0 end) as integer) as previous_active_months,
         cast(sum(case ages.age when 0 then 1 when 12 then -1 else 0 end * activity.net_amount) as decimal(18, 2)) as net_amount,
         cast(sum(case ages.age when 12 then 1 when 24 then -1 else 0 end * activity.net_amount) as decimal(18, 2))
             as previous_net_amount,
@@ -53,11 +51,8 @@ states as (
         monthly_changes.channel_id,
         monthly_changes.month_index as from_month,
         coalesce(lead(monthly_changes.month_index) over by_month - 1, last_month.month_index) as until_month,
-        sum(monthly_changes.active_months) over to_date as active_months,
-        sum(monthly_changes.previous_active_months) over to_date as previous_active_months,
         sum(monthly_changes.net_amount) over to_date as net_12m,
         sum(monthly_changes.previous_net_amount) over to_date as previous_net_12m,
-        min(monthly_changes.month_index) over to_date as first_order_month,
         max(case when monthly_changes.has_orders then monthly_changes.month_index end) over to_date as last_order_month,
         max(case when monthly_changes.is_reactivated then monthly_changes.month_index end) over to_date as reactivated_month
 
@@ -79,11 +74,9 @@ final as (
         channel_id,
         from_month,
         until_month,
-        active_months > 0 as is_active_12m,
-        previous_active_months > 0 as is_active_previous_12m,
+        from_month - last_order_month < 12 as is_active_12m,
         cast(net_12m as decimal(18, 2)) as net_12m,
         cast(previous_net_12m as decimal(18, 2)) as previous_net_12m,
-        first_order_month,
         last_order_month,
         reactivated_month
 

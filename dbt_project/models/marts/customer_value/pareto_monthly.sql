@@ -10,30 +10,15 @@ states as (
 
 ),
 
-spans as (
-
-    select
-        channel_id,
-        from_month,
-        until_month,
-        net_12m,
-        count(*) as customers
-
-    from states
-    where is_active_12m
-    group by channel_id, from_month, until_month, net_12m
-
-),
-
-span_months as (
+state_months as (
 
     select
         channel_id,
         {{ integer_series('from_month', 'until_month') }} as snapshot_month,
-        cast(net_12m * 100 as bigint) as cents,
-        customers
+        cast(net_12m * 100 as bigint) as cents
 
-    from spans
+    from states
+    where is_active_12m
 
 ),
 
@@ -43,10 +28,23 @@ customer_values as (
         channel_id,
         snapshot_month,
         cents,
-        cast(sum(customers) as bigint) as customers
+        count(*) as customers
 
-    from span_months
+    from state_months
     group by channel_id, snapshot_month, cents
+
+),
+
+totals as (
+
+    select
+        channel_id,
+        snapshot_month,
+        sum(customers) as customers,
+        sum(customers * cents) as cents
+
+    from customer_values
+    group by channel_id, snapshot_month
 
 ),
 
@@ -54,14 +52,11 @@ ranked as (
 
     select
         *,
-        sum(customers) over population as all_customers,
-        sum(customers * cents) over population as all_cents,
         sum(customers) over from_the_top - customers as customers_above,
         sum(customers * cents) over from_the_top - customers * cents as cents_above
 
     from customer_values
     window
-        population as (partition by channel_id, snapshot_month),
         from_the_top as (
             partition by channel_id, snapshot_month order by cents desc
             rows between unbounded preceding and current row
@@ -73,19 +68,27 @@ ranked as (
 counted as (
 
     select
-        *,
+        ranked.*,
+        totals.customers as all_customers,
+        totals.cents as all_cents,
         {%- for share in [1, 5, 10, 20] %}
-            cast(least(greatest(ceil({{ share }} * all_customers / 100.0) - customers_above, 0), customers) as bigint) as top_{{ share }},
+            cast(
+                least(greatest(ceil({{ share }} * totals.customers / 100.0) - ranked.customers_above, 0), ranked.customers) as bigint
+            ) as top_{{ share }},
         {%- endfor %}
-        all_customers - customers_above - customers as customers_below,
+        totals.customers - ranked.customers_above - ranked.customers as customers_below,
         case
-            when cents > 0 and 5 * (cents_above + customers * cents) >= 4 * all_cents
+            when ranked.cents > 0 and 5 * (ranked.cents_above + ranked.customers * ranked.cents) >= 4 * totals.cents
                 then
-                    customers_above
-                    + greatest(ceil(cast(4 * all_cents - 5 * cents_above as double) / cast(5 * cents as double)), 1)
+                    ranked.customers_above
+                    + greatest(ceil(cast(4 * totals.cents - 5 * ranked.cents_above as double) / cast(5 * ranked.cents as double)), 1)
         end as customers_for_80pct
 
     from ranked
+    inner join totals
+        on
+            ranked.snapshot_month = totals.snapshot_month
+            and coalesce(ranked.channel_id, '') = coalesce(totals.channel_id, '')
 
 ),
 
@@ -102,8 +105,9 @@ concentration as (
         {%- endfor %}
         -- twice each customer's rank from the bottom times its value; equal customers share a mean rank
         sum((2 * customers_below + customers + 1) * customers * cents) as twice_ranked_cents,
-        min(case when top_20 > 0 then cents end) as top_20pct_from_cents,
-        max(case when top_20 > 0 then customers_above + customers end) as top_20pct_customers
+        -- who is worth nothing is not among the best
+        min(case when top_20 > 0 and cents > 0 then cents end) as top_20pct_from_cents,
+        max(case when top_20 > 0 and cents > 0 then customers_above + customers end) as top_20pct_customers
 
     from counted
     group by channel_id, snapshot_month
@@ -134,7 +138,6 @@ stayer_months as (
     inner join lowest_bounds on coalesce(states.channel_id, '') = coalesce(lowest_bounds.channel_id, '')
     where
         states.is_active_12m
-        and states.is_active_previous_12m
         and states.net_12m * 100 >= lowest_bounds.cents
         and states.previous_net_12m * 100 >= lowest_bounds.cents
 

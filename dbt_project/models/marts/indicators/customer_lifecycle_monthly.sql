@@ -149,7 +149,8 @@ spans as (
         cast(null as integer) as last_order_month,
         cast(null as integer) as reactivated_month,
         cast(null as decimal(18, 2)) as net_12m,
-        cast(null as decimal(18, 2)) as previous_net_12m
+        cast(null as decimal(18, 2)) as previous_net_12m,
+        cast(null as integer) as direct_from_month
 
     from people
     cross join first_month
@@ -160,20 +161,23 @@ spans as (
     union all
 
     select
-        customer_id,
-        from_month,
-        until_month,
+        states.customer_id,
+        states.from_month,
+        states.until_month,
         false as is_member,
         0 as member_from_month,
         cast(null as integer) as contact_from_month,
-        first_order_month,
-        last_order_month,
-        reactivated_month,
-        net_12m,
-        previous_net_12m
+        first_orders.first_order_month,
+        states.last_order_month,
+        states.reactivated_month,
+        states.net_12m,
+        states.previous_net_12m,
+        coalesce(direct_orders.direct_from_month, 999999) as direct_from_month
 
     from states
-    where channel_id is null
+    inner join first_orders on states.customer_id = first_orders.customer_id
+    left join direct_orders on states.customer_id = direct_orders.customer_id
+    where states.channel_id is null
 
 ),
 
@@ -200,18 +204,16 @@ span_months as (
 final as (
 
     select
-        span_months.customer_id,
-        cast(last_day({{ month_of_index('span_months.snapshot_month') }}) as date) as snapshot_date,
+        customer_id,
+        cast(last_day({{ month_of_index('snapshot_month') }}) as date) as snapshot_date,
         {{ lifecycle_stage('snapshot_month') }} as stage,
         case
-            when span_months.snapshot_month = span_months.from_month then span_months.stage_before
+            when snapshot_month = from_month then stage_before
             else {{ lifecycle_stage('snapshot_month - 1') }}
         end as previous_stage,
-        span_months.last_order_month is not null
-        and span_months.snapshot_month < coalesce(direct_orders.direct_from_month, 999999) as is_distributor_only
+        coalesce(snapshot_month < direct_from_month, false) as is_distributor_only
 
     from span_months
-    left join direct_orders on span_months.customer_id = direct_orders.customer_id
 
 )
 

@@ -46,7 +46,13 @@ def gather(
         table: _raw(settings, contracts, table, through)
         for table in ("customers", "orders", "campaign_messages", "web_events")
     }
-    _written(con, raw)
+    known = (
+        any(c.name == "is_email_verified" for c in contracts["customers"].columns)
+        if "customers" in contracts
+        else False
+    )
+    verified = f"coalesce({'is_email_verified' if known else 'null'}, {rules.email.verified_where_unknown})"
+    _written(con, raw, verified)
     _records(con, raw)
     values.learn(con, "written", rules, COLUMNS)
     values.learn(con, "guest_written", rules, ("email",))
@@ -87,9 +93,14 @@ def _fields() -> str:
     return ", ".join(f"coalesce(cast({name} as varchar), '')" for name in ATTRIBUTES)
 
 
-def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str]) -> None:
-    """What was delivered, each distinct version once."""
-    columns = ", ".join(f"nullif(trim({c}), '') as {c}" for c in COLUMNS)
+def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str], verified: str) -> None:
+    """What was delivered, each distinct version once; an address that is not verified (SQL condition) is left out."""
+    columns = ", ".join(
+        f"case when {verified} then nullif(trim(email), '') end as email"
+        if c == "email"
+        else f"nullif(trim({c}), '') as {c}"
+        for c in COLUMNS
+    )
     con.execute(
         f"create table written as select customer_id as source_id, {columns}, country, birth_date, gender, "
         f"min(_delivery_date) as first_seen from {raw['customers']} group by all"

@@ -111,7 +111,7 @@ def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -
     scoring.prepare(con)
     con.execute(
         "create or replace temp table new_state as select state_id from state anti join known_state using (state_id) "
-        f"union {scoring.thinned_out()}"
+        f"union {scoring.thinned_out(con)}"
     )
     new = _count(con, "new_state")
     if new:

@@ -37,10 +37,11 @@ class Provider(_Part):
 
 
 class Email(_Part):
-    """Rules of e-mail addresses: the default, and those of single providers."""
+    """Rules of e-mail addresses: the default, those of single providers, and whether one of unknown state is evidence."""
 
     ignore_tags: bool
     ignore_dots: bool
+    verified_where_unknown: bool = True
     providers: dict[str, Provider] = Field(default_factory=dict)
 
     def of(self, domain: str) -> Provider:

@@ -44,7 +44,7 @@ BLOCKS = (
 )
 # Where few have a value it names a person nearly, too: shared by up to `RARE` accounts, it is compared.
 WIDE = ("last_name", "first_name", "email_domain", "city", "birth_year", "birth_month")
-RARE = 20
+RARE = 10
 _BLOCK_COLUMNS = {
     "postal_area": "left(postal_code, 2)",
     "birth_year": "year(birth_date)",
@@ -205,47 +205,54 @@ def prepare(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"create or replace temp table versions as select state_id, node, {', '.join(_COMPARED)}, {columns} from state"
     )
-    crowded = " union all ".join(
-        f"select {_key(column)} as key from versions where {column} is not null "
-        f"group by {column} having count(distinct node) > {RARE}"
-        for column in WIDE
-    )
+    for column in WIDE:
+        con.execute(
+            f"create or replace temp table crowded_{column} as select {column} from versions where {column} is not null "
+            f"group by {column} having count(distinct node) > {RARE}"
+        )
+    crowded = " union all ".join(f"select {_key(column)} as key from crowded_{column}" for column in WIDE)
     con.execute(f"create or replace table crowded as {crowded}")
     rare = ", ".join(
-        f"case when {_key(column)} not in (select key from crowded) then {column} end as rare_{column}"
+        f"case when {column} not in (select {column} from crowded_{column}) then {column} end as rare_{column}"
         for column in WIDE
     )
     con.execute(f"create or replace table candidate as select *, {rare} from versions")
 
 
-def _key(*columns: str) -> str:
-    """SQL of a block's key: names of columns count, so that keys of two blocks never meet."""
-    return f"md5_number_lower(concat_ws(chr(31), '{'+'.join(columns)}', {', '.join(columns)}))"
+def _key(column: str) -> str:
+    """SQL of a wide block's key: the name of the column counts, so that keys of two blocks never meet."""
+    return f"md5_number_lower('{column}' || chr(31) || {column})"
 
 
-def thinned_out() -> str:
+def thinned_out(con: duckdb.DuckDBPyConnection) -> str:
     """SQL of the versions in a wide block that was too large in the night of ``known_crowded`` and no longer is."""
+    con.execute("create or replace temp table thin as select key from known_crowded anti join crowded using (key)")
+    if not con.execute("select count(*) from thin").fetchall()[0][0]:
+        return "select state_id from state where false"
     return " union ".join(
-        f"select state_id from candidate where {_key(column)} in (select key from known_crowded anti join crowded using (key))"
-        for column in WIDE
+        f"select state_id from candidate where {_key(column)} in (select key from thin)" for column in WIDE
+    )
+
+
+def _all_are_new(con: duckdb.DuckDBPyConnection) -> bool:
+    return bool(
+        con.execute("select (select count(*) from new_state) = (select count(*) from candidate)").fetchall()[0][0]
     )
 
 
 def score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> None:
     """Add to table ``pair_score`` the pairs in which a version of table ``new_state(state_id)`` takes part."""
-    keys = " union ".join(
-        f"select {_key(*b)} as key from candidate semi join new_state using (state_id) "
-        f"where {' and '.join(f'{c} is not null' for c in b)}"
-        for b in _blocks()
-    )
-    con.execute(f"create or replace temp table new_key as {keys}")
-    shares = " or ".join(
-        f"({' and '.join(f'{c} is not null' for c in b)} and {_key(*b)} in (select key from new_key))"
+    new = "select state_id from new_state"
+    shares = " union ".join(
+        f"select state_id from candidate semi join (select {', '.join(b)} from candidate semi join new_state using (state_id)) "
+        f"using ({', '.join(b)})"
         for b in _blocks()
     )
     con.execute(
-        "create or replace table compared as select *, state_id in (select state_id from new_state) as is_new "
-        f"from candidate where state_id in (select state_id from new_state) or {shares}"
+        "create or replace table compared as select *, true as is_new from candidate"
+        if _all_are_new(con)
+        else f"create or replace table compared as select *, state_id in ({new}) as is_new from candidate "
+        f"where state_id in ({new} union {shares})"
     )
     if not con.execute("select count(*) from compared").fetchall()[0][0]:
         return

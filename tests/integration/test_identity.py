@@ -12,13 +12,15 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration import identity, identity_files
-from orchestration.contracts import default_contracts
+from orchestration.contracts import default_contracts, load_contract
 from orchestration.extraction import extract
 from orchestration.identity import actions, cluster
+from orchestration.identity.ruleset import DEFAULT_RULES
 from orchestration.settings import Settings
 from tests.support.world import settings_in
 
@@ -193,6 +195,34 @@ def test_reviewed_pairs_are_decisions(tmp_path: Path) -> None:
     file.write_text("source_id,other_id,decision\nA,B,same\n")
     actions.import_review(home, file, "ann")
     assert len(set(build(home).values())) == 1
+
+
+@pytest.mark.parametrize(("where_unknown", "customers"), [("true", 2), ("false", 3)])
+def test_an_address_that_is_not_verified_is_no_evidence(where_unknown: str, customers: int, tmp_path: Path) -> None:
+    document = yaml.safe_load(Path("contracts/customers.yaml").read_text())
+    document["schema"][0]["properties"].append(
+        {"name": "is_email_verified", "physicalName": "EmailVerified", "logicalType": "boolean"}
+    )
+    file = tmp_path / "customers.yaml"
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        DEFAULT_RULES.read_text().replace("verified_where_unknown: true", f"verified_where_unknown: {where_unknown}")
+    )
+    home = settings_in(tmp_path, identity_rules=rules)
+    landed = home.landing_dir / f"crm/customers_{DAYS[0]}.csv"
+    landed.parent.mkdir(parents=True)
+    with open(landed, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, [*CUSTOMER, "EmailVerified"], delimiter=";")
+        writer.writeheader()
+        for number, verified in (("A", "true"), ("B", ""), ("C", "false")):
+            writer.writerow(person(number, Email="a@example.com", EmailVerified=verified))
+    contract = load_contract(file)
+    assert extract(home, contract, [DAYS[0]])[DAYS[0]].rows_quarantined == 0
+    identity.build(home, {"customers": contract}, DAYS[0])
+    found = ids(home)
+    assert len(set(found.values())) == customers
+    assert found["C"] != found["A"]
 
 
 NAMES = st.sampled_from([("Anne", "Roux"), ("Anna", "Roux"), ("Marc", "Roux"), ("", ""), ("Hugo", "Valois")])

@@ -264,6 +264,18 @@ def state(settings: Settings, contracts: Mapping[str, Contract]) -> str:
     return digest.hexdigest()[:16]
 
 
+def fingerprints(settings: Settings, contracts: Mapping[str, Contract]) -> dict[str, dict[str, str]]:
+    """By table and delivery day, what tells one accepted delivery from another of the same day."""
+    return {
+        table: {
+            str(day): p.good.fingerprint[:12]
+            for day, p in partitions(settings, table).items()
+            if p.good and p.good.fingerprint
+        }
+        for table in sorted(contracts)
+    }
+
+
 def relation(settings: Settings, contract: Contract, days: Set[date] | None = None) -> str:
     """SQL of the accepted rows of a table's delivery days (None: of all): the contract's columns and the technical ones, typed."""
     columns = [quote_name(c.name) for c in contract.columns] + ["_delivery_date", "_file"]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from orchestration.cli import identity
 from orchestration.cli.quarantine import quarantine
-from orchestration.cli.terminal import console, errors, fail, settings_or_exit, show
+from orchestration.cli.terminal import console, errors, fail, say, settings_or_exit, show
 from orchestration.settings import Settings
 
 app = typer.Typer(
@@ -266,6 +266,23 @@ def query(sql: Annotated[str, typer.Argument(help="One SQL statement over schema
     except duckdb.Error as error:
         raise fail(str(error)) from error
     show(names, rows)
+
+
+@app.command()
+def why(
+    table: Annotated[str, typer.Argument(help="kpi_monthly or kpi_half_yearly.")],
+    period: Annotated[str, typer.Argument(help="2024-03, or 2024-H1.")],
+    figure: Annotated[str, typer.Argument(help="A column of the table, as net_amount.")],
+    channel: Annotated[str | None, typer.Option(help="A channel_id; all channels unless said otherwise.")] = None,
+) -> None:
+    """Why a published figure changed: which release changed it, and how much each cause brought."""
+    from orchestration.restatements import explain
+
+    try:
+        for line in explain(settings_or_exit(), table, period, figure, channel):
+            say(line)
+    except ValueError as error:
+        raise fail(str(error)) from error
 
 
 @app.command()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration import raw_zone, releases, warehouse
+from orchestration import raw_zone, releases, restatements, warehouse
 from orchestration.defs.dbt import mart_keys, test_is_due
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 from orchestration.defs.run_checks import before_release
@@ -30,7 +30,13 @@ by_six = dg.FreshnessPolicy.cron("0 6 * * *", lower_bound_delta=timedelta(hours=
             asset=RELEASE,
             blocking=True,
             description="Rows and sums of every table equal what was built; no direct identifier.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "restated",
+            asset=RELEASE,
+            blocking=True,
+            description="Every change of a published past figure is in kpi_restatements; its causes sum to it.",
+        ),
     ],
 )
 def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[dg.MaterializeResult[None]]:
@@ -43,8 +49,16 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
             "loaded since. Run the job nightly, or `fidelis run`; the published release stays as it was.",
             allow_retries=False,
         )
-    checks["passed"] += 1  # the copy is audited before it is published: its own check has passed whoever reads this
-    published = releases.publish(settings, as_of_date, checks, raw_zone.state(settings, contracts))
+    unexplained = restatements.unexplained(settings, releases.next_id(settings, as_of_date))
+    if unexplained:
+        raise dg.Failure(
+            f"the release was not published: it would change {', '.join(unexplained)} without an entry in kpi_restatements, as when "
+            "another release became current since the mart was built. Run `fidelis run --full-refresh`; the published release "
+            "stays as it was.",
+            allow_retries=False,
+        )
+    checks["passed"] += 2  # both are held before it is published: its own checks have passed whoever reads this
+    published = releases.publish(settings, as_of_date, checks, raw_zone.state(settings, contracts), contracts)
     context.log.info(f"published release {published.release_id} as of {as_of_date}")
     yield dg.MaterializeResult(
         metadata={
@@ -57,6 +71,7 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
             "code_version": published.code_version,
         },
         check_results=[
-            dg.AssetCheckResult(check_name="reconciled", passed=True, metadata={"tables": len(published.tables)})
+            dg.AssetCheckResult(check_name="reconciled", passed=True, metadata={"tables": len(published.tables)}),
+            dg.AssetCheckResult(check_name="restated", passed=True),
         ],
     )

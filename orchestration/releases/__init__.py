@@ -1,14 +1,16 @@
 """Releases: the published mart, built aside, audited, switched in by one rename, kept and rolled back to."""
 
-from orchestration.releases.catalogue import Release, current, list_releases, prune, roll_back, sweep
-from orchestration.releases.publish import ReleaseError, code_version, publish
+from orchestration.releases.catalogue import Release, current, list_releases, next_id, prune, roll_back, sweep
+from orchestration.releases.publish import ReleaseError, basis, code_version, publish
 
 __all__ = [
     "Release",
     "ReleaseError",
+    "basis",
     "code_version",
     "current",
     "list_releases",
+    "next_id",
     "prune",
     "publish",
     "roll_back",

@@ -5,6 +5,7 @@ open database by its real path, so its next connection through the link sees the
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from orchestration.warehouse import DATAMART
 
 CURRENT = "current"
 MANIFEST = "manifest.json"
+DELIVERIES = "deliveries.json"
 BUILDING = ".tmp"
 
 
@@ -25,7 +27,7 @@ BUILDING = ".tmp"
 class Release:
     """One published release; ``tables`` gives rows, sums and checksum of each table.
 
-    ``inputs`` is the state of the raw zone that it was built from.
+    ``inputs`` is the state of the raw zone that it was built from, ``basis`` all else that its figures depend on.
     """
 
     release_id: str
@@ -36,6 +38,14 @@ class Release:
     tables: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, int]
     inputs: str
+    basis: str
+
+    @property
+    def deliveries(self) -> dict[str, dict[str, str]]:
+        """By table and day, the deliveries that it was built from, as ``raw_zone.fingerprints`` tells them apart."""
+        file = self.folder / DELIVERIES
+        found: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+        return found
 
     @property
     def datamart(self) -> Path:
@@ -55,6 +65,7 @@ def read_release(folder: Path) -> Release:
         tables=manifest["tables"],
         checks=manifest["checks"],
         inputs=manifest["inputs"],
+        basis=manifest.get("basis", ""),
     )
 
 
@@ -72,6 +83,13 @@ def current(settings: Settings) -> Release | None:
     """The release that readers see; None before the first."""
     link = settings.releases_dir / CURRENT
     return read_release(link.resolve()) if link.exists() else None
+
+
+def next_id(settings: Settings, as_of_date: date) -> str:
+    """The name of the release to come."""
+    used = [re.fullmatch(r"\d{8}-(\d+)", r.release_id) for r in list_releases(settings)]
+    number = max((int(m.group(1)) for m in used if m), default=0) + 1
+    return f"{as_of_date:%Y%m%d}-{number:04d}"
 
 
 def switch(settings: Settings, release_id: str) -> None:

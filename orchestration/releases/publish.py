@@ -6,7 +6,6 @@ included, at the speed of the disk. Nothing readers can see changes before the l
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -14,17 +13,19 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 
-from orchestration.contracts import default_contracts
-from orchestration.raw_zone import sync_folder, write_durably
+from orchestration.contracts import Contract, default_contracts
+from orchestration.raw_zone import fingerprints, sync_folder, write_durably
 from orchestration.releases.catalogue import (
     BUILDING,
+    DELIVERIES,
     MANIFEST,
     Release,
-    list_releases,
+    next_id,
     prune,
     read_release,
     sweep,
@@ -52,21 +53,28 @@ def code_version() -> str:
     return f"{version('fidelis')}+{digest.hexdigest()[:12]}"
 
 
-def _next_id(settings: Settings, as_of_date: date) -> str:
-    used = [re.fullmatch(r"\d{8}-(\d+)", r.release_id) for r in list_releases(settings)]
-    number = max((int(m.group(1)) for m in used if m), default=0) + 1
-    return f"{as_of_date:%Y%m%d}-{number:04d}"
+def basis(settings: Settings, contracts: Mapping[str, Contract]) -> str:
+    """A fingerprint of all that figures depend on beside deliveries and decisions: code, contracts, time zone, currency."""
+    tables = {t: [c.mode, c.prices_include_tax, c.version, c.content] for t, c in sorted(contracts.items())}
+    return sha256(json.dumps([code_version(), settings.timezone, settings.currency, tables]).encode()).hexdigest()[:16]
 
 
-def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int], inputs: str) -> Release:
+def publish(
+    settings: Settings,
+    as_of_date: date,
+    checks: Mapping[str, int],
+    inputs: str,
+    contracts: Mapping[str, Contract] = MappingProxyType({}),
+) -> Release:
     """Publish the marts as built. Raises ReleaseError where the copy does not hold what was built.
 
+    With ``contracts`` the release also says which deliveries it was built from.
     ``personal.duckdb``, which names persons, goes into a folder of its own that only the owner may enter.
     """
     settings.releases_dir.mkdir(parents=True, exist_ok=True)
     sweep(settings)
     try:
-        folder = _build_aside(settings, as_of_date, checks, inputs)
+        folder = _build_aside(settings, as_of_date, checks, inputs, contracts)
     except BaseException:
         sweep(settings)  # half a release is of no use, and the disk may be full
         raise
@@ -75,9 +83,11 @@ def publish(settings: Settings, as_of_date: date, checks: Mapping[str, int], inp
     return read_release(folder)
 
 
-def _build_aside(settings: Settings, as_of_date: date, checks: Mapping[str, int], inputs: str) -> Path:
+def _build_aside(
+    settings: Settings, as_of_date: date, checks: Mapping[str, int], inputs: str, contracts: Mapping[str, Contract]
+) -> Path:
     """Make the folder of a release, complete, and give it its name."""
-    release_id = _next_id(settings, as_of_date)
+    release_id = next_id(settings, as_of_date)
     aside = settings.releases_dir / f"{release_id}{BUILDING}"
     aside.mkdir()
     tables = _copy_audited(settings, DATAMART, aside)
@@ -95,9 +105,11 @@ def _build_aside(settings: Settings, as_of_date: date, checks: Mapping[str, int]
         "business_timezone": settings.timezone,
         "reporting_currency": settings.currency,
         "inputs": inputs,
+        "basis": basis(settings, contracts),
         "checks": dict(checks),
         "tables": tables,
     }
+    write_durably(aside / DELIVERIES, json.dumps(fingerprints(settings, contracts), separators=(",", ":")))
     write_durably(aside / MANIFEST, json.dumps(manifest, indent=1))
     folder = settings.releases_dir / release_id
     aside.rename(folder)

@@ -1,0 +1,89 @@
+"""What a night changes in published figures is in the release with its causes, and stays there."""
+
+import csv
+
+import duckdb
+import pytest
+
+from tests.e2e.conftest import Retailer
+
+PUBLISHED, LAST, LATE_DAY = "2023-02-05", "2023-02-09", "2023-02-08"
+JANUARY = (
+    "select cause, effect, old_value, new_value from mart.kpi_restatements where table_name = 'kpi_monthly' "
+    "and period_start = date '2023-01-01' and channel_id is null and metric = 'net_amount'"
+)
+
+FIGURE = "select net_amount from mart.kpi_monthly where period_start = date '2023-01-01' and channel_id is null"
+
+
+def append(retailer: Retailer, table: str, row: dict[str, str]) -> None:
+    """One more row in the delivery of the late day; what is not named is empty."""
+    file = retailer.landing / "shop" / f"{table}_{LATE_DAY}.csv"
+    with open(file, newline="") as stream:
+        header = next(csv.reader(stream))
+    assert set(row) <= set(header)
+    with open(file, "a", newline="") as stream:
+        csv.DictWriter(stream, header).writerow({name: row.get(name, "") for name in header})
+
+
+@pytest.mark.slow
+def test_a_late_return_and_a_late_order_restate_january_each_with_its_share(retailer: Retailer) -> None:
+    retailer.fidelis("run", "--from", "2023-01-01", "--to", PUBLISHED)
+    assert retailer.query("select count(*) from mart.kpi_restatements") == [(0,)]
+    # a line of several units, so that one of them back leaves the order kept
+    line, price = retailer.query(
+        "select order_line_id, round(net_amount / quantity, 2) from mart.fct_order_lines "
+        "where is_kept and order_date < date '2023-02-01' and currency = 'EUR' and quantity >= 2 and returned_quantity = 0 "
+        "order by order_line_id limit 1"
+    )[0]
+    returned = {
+        "return_no": "RX1",
+        "line_id": line,
+        "returned_at": f"{LATE_DAY} 10:00:00",
+        "qty": "1.000",
+        "refund": str(price),
+    }
+    order = {
+        "order_no": "OX1",
+        "channel": "WEB",
+        "ordered_at": "2023-01-15 12:00:00",
+        "currency": "EUR",
+        "status": "completed",
+    }
+    sold = {
+        "line_id": "LX1",
+        "order_no": "OX1",
+        "sku": "P10204",
+        "qty": "1.000",
+        "unit_price": "120.00",
+        "tax_rate": "0.200",
+    }
+    append(retailer, "returns", returned)
+    append(retailer, "orders", {**order, "test_order": "false"})
+    append(retailer, "order_lines", {**sold, "discount": "0.00"})
+    retailer.fidelis("run", "--from", "2023-02-06", "--to", LAST)
+
+    # by hand, from the facts of the two releases: orders of January that were not there, and the returns of those that were
+    facts = "select order_id, net_amount, returned_amount, is_kept, customer_id from mart.fct_orders where order_date < date '2023-02-01'"
+    new = {row[0]: row[1:] for row in retailer.query(facts)}
+    with duckdb.connect(str(retailer.home / "releases" / "20230205-0001" / "datamart.duckdb"), read_only=True) as con:
+        old = {row[0]: row[1:] for row in con.execute(facts).fetchall()}
+        before = con.execute(FIGURE).fetchall()[0][0]
+    after = retailer.query(FIGURE)[0][0]
+    late = sum(net for order, (net, _, kept, _) in new.items() if order not in old and kept)
+    back = sum(new[o][1] - returned for o, (_, returned, kept, _) in old.items() if kept and new[o][2])
+    told = {cause: effect for cause, effect, *_ in retailer.query(JANUARY)}
+    assert told["late_order"] == late >= new["OX1"][0] == 100
+    assert -told["return"] == back + sum(net for o, (net, _, kept, _) in old.items() if kept and not new[o][2])
+    assert sum(told.values()) == after - before
+    assert {row[2:] for row in retailer.query(JANUARY)} == {(before, after)}
+
+    printed = retailer.fidelis("why", "kpi_monthly", "2023-01", "net_amount").stdout
+    assert f"from {before:,} (release 20230205-0001) to {after:,}" in printed
+    assert "late_order: orders that were delivered after the figure was published" in printed
+    assert "return: goods sent back" in printed
+
+    # a full refresh publishes the same, and forgets nothing
+    restated = retailer.query("from mart.kpi_restatements order by all")
+    retailer.fidelis("run", "--full-refresh")
+    assert retailer.query("from mart.kpi_restatements order by all") == restated

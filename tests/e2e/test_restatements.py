@@ -22,8 +22,9 @@ def append(retailer: Retailer, table: str, row: dict[str, str]) -> None:
     with open(file, newline="") as stream:
         header = next(csv.reader(stream))
     assert set(row) <= set(header)
+    ending = "\r\n" if b"\r\n" in file.read_bytes() else "\n"
     with open(file, "a", newline="") as stream:
-        csv.DictWriter(stream, header).writerow({name: row.get(name, "") for name in header})
+        csv.DictWriter(stream, header, lineterminator=ending).writerow({name: row.get(name, "") for name in header})
 
 
 @pytest.mark.slow

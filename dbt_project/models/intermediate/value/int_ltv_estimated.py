@@ -2,7 +2,7 @@
 
 
 def model(dbt, session):
-    """One row per customer with a kept order; where no model deserves it, the last good version of this table."""
+    """One row per customer with a kept order; where no model deserves it, the published one."""
     from orchestration.customer_value import mart
 
     return mart.estimated(
@@ -10,5 +10,5 @@ def model(dbt, session):
         dbt.ref("int_ltv_customers"),
         dbt.ref("int_ltv_order_days"),
         dbt.ref("int_ltv_backtested"),
-        mart.previous(session, str(dbt.this)),
+        mart.previous(),
     )

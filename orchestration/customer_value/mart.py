@@ -147,7 +147,10 @@ def previous() -> Any:
     with connect_file(settings, release.datamart) as con:
         try:
             return con.sql(f"select {', '.join(_schema().names)} from mart.customer_ltv").to_arrow_table()
-        except (duckdb.CatalogException, duckdb.BinderException):  # a release of before there were any, or of other columns
+        except (
+            duckdb.CatalogException,
+            duckdb.BinderException,
+        ):  # a release of before there were any, or of other columns
             return None
 
 

@@ -21,7 +21,8 @@ from orchestration.contracts import Contract
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
 
-_INDEX = "_partitions.json"
+#: The file that says which files make up each delivery day of a table.
+INDEX = "_partitions.json"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _encode(value: Any) -> Any:
 
 def partitions(settings: Settings, table: str) -> dict[date, Partition]:
     """The known delivery days of a table, in order."""
-    index = settings.raw_dir / table / _INDEX
+    index = settings.raw_dir / table / INDEX
     if not index.exists():
         return {}
     stat = index.stat()
@@ -141,7 +142,7 @@ def commit(settings: Settings, table: str, changed: Mapping[date, Partition]) ->
     folder = settings.raw_dir / table
     folder.mkdir(parents=True, exist_ok=True)
     entries = {day.isoformat(): partition for day, partition in sorted(merged.items())}
-    write_durably(folder / _INDEX, json.dumps(entries, separators=(",", ":"), default=_encode))
+    write_durably(folder / INDEX, json.dumps(entries, separators=(",", ":"), default=_encode))
     for area, kept in (
         (settings.raw_dir, {f for p in merged.values() for f in p.data}),
         (settings.quarantine_dir, {f for p in merged.values() for d in (p, p.good) if d for f in d.quarantine}),

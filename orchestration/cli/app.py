@@ -286,6 +286,33 @@ def why(
 
 
 @app.command()
+def rebuild(
+    release: Annotated[str, typer.Argument(help="A release id, or a month (2024-03): its last release.")],
+    out: Annotated[Path, typer.Option(help="Folder for the mart as it was: datamart.duckdb.")],
+) -> None:
+    """Build a past release anew from the deliveries and decisions known then, and compare it with what was published."""
+    from orchestration import ledger
+    from orchestration.contracts import load_contracts
+    from orchestration.rebuild import RebuildError, find
+    from orchestration.rebuild import rebuild as build_anew
+
+    settings = settings_or_exit()
+    try:
+        with ledger.writer_lock(settings), console.status("building"):
+            was = find(settings, release)
+            done = build_anew(settings, load_contracts(settings.contracts), was, out)
+    except RebuildError as error:
+        raise fail(str(error)) from error
+    say(f"The mart as known at {was.as_of_date} (release {was.release_id}): {done.datamart}")
+    if done.rules_changed:
+        say("Code, contracts or settings are not those of then; their changes are in it.")
+    if done.differing:
+        say(f"Differs from what was published: {', '.join(done.differing)}.")
+    else:
+        say(f"All {done.tables} tables are what was published then.")
+
+
+@app.command()
 def dev(port: int = 3000, host: str = "127.0.0.1") -> None:
     """Open Dagster's UI, with its daemon, on this FIDELIS_HOME."""
     import os

@@ -1,6 +1,6 @@
 """The unique customer repository (référentiel client unique): which source records are one person, and why."""
 
-from orchestration.identity.decisions import Decision, DecisionError, in_force, read_decisions
+from orchestration.identity.decisions import Decision, DecisionError, decisions_file, in_force, read_decisions
 from orchestration.identity.model import ModelError
 from orchestration.identity.registry import Outcome, build
 from orchestration.identity.ruleset import RulesError, load_rules
@@ -13,6 +13,7 @@ __all__ = [
     "Outcome",
     "RulesError",
     "build",
+    "decisions_file",
     "in_force",
     "load_rules",
     "read_decisions",

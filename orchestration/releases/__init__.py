@@ -1,6 +1,6 @@
 """Releases: the published mart, built aside, audited, switched in by one rename, kept and rolled back to."""
 
-from orchestration.releases.catalogue import Release, current, list_releases, next_id, prune, roll_back, sweep
+from orchestration.releases.catalogue import Release, current, list_releases, next_id, prune, records, roll_back, sweep
 from orchestration.releases.publish import ReleaseError, basis, code_version, publish
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "next_id",
     "prune",
     "publish",
+    "records",
     "roll_back",
     "sweep",
 ]

@@ -20,6 +20,7 @@ from orchestration.warehouse import DATAMART
 CURRENT = "current"
 MANIFEST = "manifest.json"
 DELIVERIES = "deliveries.json"
+RECORDS = "records"
 BUILDING = ".tmp"
 
 
@@ -111,13 +112,37 @@ def roll_back(settings: Settings, release_id: str) -> Release:
     return kept[release_id]
 
 
+def records(settings: Settings) -> list[Release]:
+    """What is known of releases whose mart was removed: the last one of each month of ``as_of_date``, the newest first."""
+    found = (read_release(p.parent) for p in (settings.releases_dir / RECORDS).glob(f"*/{MANIFEST}"))
+    return sorted(found, key=lambda r: r.published_at, reverse=True)
+
+
+def _keep_record(settings: Settings, release: Release) -> None:
+    """Keep what a release was built from, and its checksums; of a month the last release's only."""
+    for older in records(settings):
+        if (older.as_of_date.year, older.as_of_date.month) == (release.as_of_date.year, release.as_of_date.month):
+            if older.published_at >= release.published_at:
+                return
+            shutil.rmtree(older.folder)
+    aside = settings.releases_dir / f"{RECORDS}-{release.release_id}{BUILDING}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for name in (MANIFEST, DELIVERIES):
+        if (release.folder / name).exists():
+            shutil.copy(release.folder / name, aside)
+    (settings.releases_dir / RECORDS).mkdir(exist_ok=True)
+    aside.rename(settings.releases_dir / RECORDS / release.release_id)
+
+
 def prune(settings: Settings) -> list[str]:
-    """Remove releases beyond the number kept (never the current one); returns their ids."""
+    """Remove releases beyond the number kept (never the current one); returns their ids. What they were built from stays (``records``)."""
     shown = current(settings)
     removed = []
-    for release in list_releases(settings)[settings.releases_kept :]:
+    for release in reversed(list_releases(settings)[settings.releases_kept :]):
         if shown is not None and release.release_id == shown.release_id:
             continue
+        _keep_record(settings, release)
         shutil.rmtree(release.folder)
         removed.append(release.release_id)
     return removed

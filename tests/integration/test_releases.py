@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.releases import ReleaseError, catalogue, current, list_releases, prune, publish, roll_back
+from orchestration.releases import ReleaseError, catalogue, current, list_releases, prune, publish, records, roll_back
 from orchestration.settings import Settings
 from orchestration.warehouse import DATAMART, RESTRICTED, connect_reader
 from tests.support.mart import build_mart, build_restricted
@@ -250,3 +250,16 @@ def test_a_release_that_was_renamed_but_not_switched_to_is_kept_and_not_current(
     assert seen(settings) == 1
     assert publish_version(settings, 3) == "20240301-0003"
     assert {r.release_id for r in list_releases(settings)} == {first, second, "20240301-0003"}
+
+
+def test_of_removed_releases_the_last_of_each_month_is_remembered(settings: Settings) -> None:
+    days = [date(2024, 1, 30), date(2024, 1, 31), date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 2)]
+    made = []
+    for number, day in enumerate(days):
+        build_mart(settings, number)
+        made.append(publish(settings, day, {"passed": 1}, INPUTS))
+    assert [r.release_id for r in list_releases(settings)] == [r.release_id for r in made[:2:-1]]
+    remembered = records(settings)
+    assert [r.release_id for r in remembered] == [made[2].release_id, made[1].release_id]
+    assert remembered[1].tables == made[1].tables
+    assert not list((settings.releases_dir / "records").glob("*/*.duckdb"))

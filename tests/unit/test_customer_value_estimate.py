@@ -324,6 +324,25 @@ def relations(sample_history):
     con.close()
 
 
+def test_the_last_good_version_is_the_published_one(tmp_path, monkeypatch, relations):
+    """A full refresh, which removes the build database, does not lose it."""
+    *inputs, con = relations
+    made = settings_in(tmp_path)
+    monkeypatch.setenv("FIDELIS_HOME", str(made.home))
+    assert mart.previous() is None
+    build_mart(made)
+    publish(made, date(2024, 3, 1), {"passed": 1}, "inputs")
+    assert mart.previous() is None  # a release of before there were any customer values
+    good = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), None)
+    build_mart(made)
+    with duckdb.connect(str(made.warehouse_dir / DATAMART)) as built:
+        built.register("good", good)
+        built.execute("create table mart.customer_ltv as from good")
+    publish(made, date(2024, 3, 2), {"passed": 1}, "inputs")
+    reset(made)
+    assert mart.previous().equals(good)
+
+
 def test_a_closed_gate_keeps_the_last_good_version_marked_stale(relations):
     *inputs, con = relations
     rows = mart.backtested(*inputs)

@@ -21,7 +21,11 @@ def test_a_month_rebuilt_later_is_the_month_built_then(tmp_path: Path) -> None:
     late = next(iter(sorted((retailer.landing / "shop").glob("returns_2023-01-2*.csv"))))
     held_back = shutil.move(late, tmp_path / late.name)
     retailer.fidelis("run", "--from", "2023-01-01", "--to", "2023-01-31")
-    then, published, people = retailer.query(JANUARY), retailer.release_id(), retailer.query("from mart.dim_customer order by all")
+    then, published, people = (
+        retailer.query(JANUARY),
+        retailer.release_id(),
+        retailer.query("from mart.dim_customer order by all"),
+    )
     assert then
 
     # what is delivered since, a return of January among it, changes customers and the snapshot of January

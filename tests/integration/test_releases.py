@@ -241,7 +241,7 @@ def test_what_a_killed_publish_left_is_swept_by_the_next(settings: Settings) -> 
     (settings.releases_dir / "current.tmp").symlink_to("nowhere")
     assert [r.release_id for r in list_releases(settings)] == ["20240301-0001"]
     assert publish_version(settings, 2) == "20240301-0002"
-    assert sorted(p.name for p in settings.releases_dir.iterdir()) == ["20240301-0001", "20240301-0002", "current"]
+    assert sorted(p.name for p in settings.releases_dir.iterdir()) == ["20240301-0001", "20240301-0002", "current", "records"]
 
 
 def test_a_release_that_was_renamed_but_not_switched_to_is_kept_and_not_current(settings: Settings) -> None:
@@ -253,7 +253,14 @@ def test_a_release_that_was_renamed_but_not_switched_to_is_kept_and_not_current(
 
 
 def test_of_removed_releases_the_last_of_each_month_is_remembered(settings: Settings) -> None:
-    days = [date(2024, 1, 30), date(2024, 1, 31), date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 2)]
+    days = [
+        date(2024, 1, 30),
+        date(2024, 1, 31),
+        date(2024, 2, 28),
+        date(2024, 2, 29),
+        date(2024, 3, 1),
+        date(2024, 3, 2),
+    ]
     made = []
     for number, day in enumerate(days):
         build_mart(settings, number)

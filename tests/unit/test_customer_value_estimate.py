@@ -25,10 +25,14 @@ from orchestration.customer_value import (
     predict,
 )
 from orchestration.customer_value.estimate import choose
+from orchestration.releases import publish
 from orchestration.sample.clock import Clock
 from orchestration.sample.draws import Draws
 from orchestration.sample.purchases import Model, draw_latent, draw_purchases
+from orchestration.warehouse import DATAMART, reset
 from tests.support.customer_worlds import live, spend
+from tests.support.mart import build_mart
+from tests.support.world import settings_in
 
 TRUTH = {"bg_nbd": (0.85, 34.0, 0.9, 5.5), "mbg_nbd": (0.85, 34.0, 0.9, 5.5), "pareto_nbd": (0.8, 40.0, 0.9, 200.0)}
 

@@ -65,8 +65,7 @@ _AGAINST = {
     "and not coalesce(is_spelling({a}.last_name, {b}.first_name), false) "
     f"and not coalesce(jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} "
     "and not is_other_day({a}.birth_date, {b}.birth_date) "
-    "and ({a}.first_name not in (select first_name from borne_by_several) "
-    "or {b}.first_name not in (select first_name from borne_by_several)), false))",
+    "and not ({a}.is_borne_by_several and {b}.is_borne_by_several), false))",
     "last_name": "is_other_family({a}.last_name, {b}.last_name)",
     "birth_date": "(is_other_day({a}.birth_date, {b}.birth_date) "
     "and not coalesce(is_spelling({a}.first_name, {b}.first_name), false))",
@@ -122,9 +121,10 @@ def exact_edges(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
     define_macros(con)
     con.execute("create or replace table edge (l bigint, r bigint, rank integer, rule varchar, weight double)")
     con.execute("create or replace table contested (name varchar, key varchar)")
+    # a column of the records: looked up in a table for each pair, it took most of the time
     con.execute(
-        "create or replace table borne_by_several as select first_name from state where first_name is not null "
-        f"group by first_name having count(distinct left(last_name, 1)) >= {_FAMILIES}"
+        "create or replace table state as select s.*, s.first_name in (select first_name from state where first_name is not null "
+        f"group by first_name having count(distinct left(last_name, 1)) >= {_FAMILIES}) as is_borne_by_several from state as s"
     )
     for rank, rule in enumerate(rules.rules, start=1):
         _edges_of(con, rules, rule, rank)
@@ -140,8 +140,9 @@ def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: 
     # one row per key and spelling of a person: how many records are behind it does not matter
     con.execute(
         "create or replace temp table spelling as select row_number() over () - 1 as place, * from ("
-        "select key, first_name, last_name, birth_date, list(distinct node) as nodes, "
-        f"min(node) as node from (select {key} as key, node, first_name, last_name, birth_date from state where {known}) "
+        "select key, first_name, last_name, birth_date, is_borne_by_several, list(distinct node) as nodes, "
+        f"min(node) as node from (select {key} as key, node, first_name, last_name, birth_date, "
+        f"is_borne_by_several from state where {known}) "
         "semi join shared using (key) group by all)"
     )
     # people under a key are counted by their initials: a person's spellings mostly share one
@@ -187,14 +188,15 @@ def _contest(con: duckdb.DuckDBPyConnection) -> None:
         "select l_place as l, r_place as r from pair where is_one_name or not differs and l = r"
     ).fetchnumpy()
     count = con.execute("select count(*) from spelling").fetchall()[0][0]
-    people = pa.table(
-        {"place": np.arange(count), "person": components(count, np.asarray(tied["l"]), np.asarray(tied["r"]))}
-    )
-    con.register("arriving", people)
+    person = components(count, np.asarray(tied["l"]), np.asarray(tied["r"]))
+    # joined by DuckDB, which knows nothing of the sizes, this took minutes
+    other = con.execute(
+        "select l_place as l, r_place as r from pair where l <> r and differs and is_other_name"
+    ).fetchnumpy()
+    left, right = np.asarray(other["l"]), np.asarray(other["r"])
+    con.register("arriving", pa.table({"place": np.unique(left[person[left] != person[right]])}))
     con.execute(
-        "update evidence set is_contested = true where key in (select p.key from pair as p "
-        "join arriving as a on a.place = l_place join arriving as b on b.place = r_place "
-        "where p.l <> p.r and p.differs and p.is_other_name and a.person <> b.person)"
+        "update evidence set is_contested = true where key in (select key from spelling semi join arriving using (place))"
     )
     con.unregister("arriving")
 
@@ -235,7 +237,7 @@ def told_apart(con: duckdb.DuckDBPyConnection, labels: str) -> list[tuple[int, i
     return con.execute(
         f"""
         with named as (
-            select distinct label, unit, first_name, last_name, birth_date from state join {labels} using (node)
+            select distinct label, unit, first_name, last_name, birth_date, is_borne_by_several from state join {labels} using (node)
             where first_name is not null and label in (select label from several)
         ),
         apart as (

@@ -27,7 +27,7 @@ SEGMENTS := select segment, count(*) as customers, cast(sum(monetary) as decimal
 	from mart.customer_rfm group by segment order by monetary desc
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-all lint format example browser clean reset
+.PHONY: help install run dev metrics test test-all lint format example browser clean reset
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,6 +48,12 @@ run: $(VENV)/.installed ## the sample retailer: deliveries, mart, release (two y
 
 dev: $(VENV)/.installed ## Dagster's UI with everything loaded
 	$(BIN)/fidelis dev
+
+# mf reads what dbt parsed from dbt_project/target, and asks the release, read only
+metrics: $(VENV)/.installed ## ask the published mart: make metrics ASK="--metrics net_amount --group-by metric_time__month"
+	@release="$$($(BIN)/python -c 'from orchestration.settings import load_settings; print(load_settings().home.resolve())')/releases/current" && \
+	export FIDELIS_WAREHOUSE_DIR="$$release" FIDELIS_DBT_TARGET=release DBT_PROFILES_DIR=. && \
+	cd dbt_project && ../$(BIN)/dbt --quiet parse --target-path target && ../$(BIN)/mf query $(ASK)
 
 test: $(VENV)/.installed ## the tests, without the slow ones
 	$(BIN)/pytest

@@ -26,6 +26,7 @@ _WITHOUT_PYTHON = (
     "int_ltv_estimated+",
     "int_ltv_findings+",
     "int_campaign_effects+",
+    "int_channel_effects+",
     "int_kpi_restatements+",
 )
 

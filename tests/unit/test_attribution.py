@@ -1,5 +1,7 @@
 """Removal effects, worked out by hand and by walking the chain."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,9 @@ def test_without_paths_or_without_orders_nothing_has_an_effect() -> None:
 
 
 PATHS = st.lists(
-    st.tuples(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.sampled_from([ORDER, END])), min_size=1, max_size=8
+    st.tuples(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.sampled_from([ORDER, END])),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -45,7 +49,7 @@ def test_effects_are_those_of_walking_the_chain_step_by_step(paths: list[tuple[l
     counts: dict[tuple[str, str], int] = {}
     for channels, outcome in paths:
         states = [START, *channels, outcome]
-        for pair in zip(states, states[1:], strict=False):
+        for pair in pairwise(states):
             counts[pair] = counts.get(pair, 0) + 1
     states = sorted({s for pair in counts for s in pair} | {ORDER, END})
 

@@ -23,6 +23,13 @@ orders as (
 
 ),
 
+used as (
+
+    select touch_id from paths
+    group by touch_id
+
+),
+
 unused as (
 
     select
@@ -32,7 +39,7 @@ unused as (
         touches.first_at
 
     from {{ ref('int_touches') }} as touches
-    left join (select touch_id from paths group by touch_id) as used on touches.touch_id = used.touch_id
+    left join used on touches.touch_id = used.touch_id
     where
         used.touch_id is null
         and not touches.is_direct

@@ -1,4 +1,7 @@
-{#- The touches of each kept order within their windows. A message counts at its click where that came before the order, else at its opening. -#}
+{#-
+    The touches of each kept order within their windows. A message counts at its click where that came before the order, else at its
+    opening.
+-#}
 with
 
 orders as (
@@ -66,8 +69,8 @@ final as (
         hours_before,
         -- last of all: what last_touch takes
         row_number() over (partition by order_id order by touched_at desc, touch_id desc) = 1 as is_last,
-        case when not is_direct then
-            row_number() over (partition by order_id, is_direct order by touched_at, touch_id)
+        case
+            when not is_direct then row_number() over (partition by order_id, is_direct order by touched_at, touch_id)
         end as position,
         count(*) filter (where not is_direct) over (partition by order_id) as touches
 

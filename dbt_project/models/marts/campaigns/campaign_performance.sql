@@ -1,3 +1,6 @@
+{%- set counts = [
+    'control', 'bounces', 'opens', 'human_opens', 'clicks', 'conversions', 'unsubscribes', 'complaints', 'no_reactions', 'pending'
+] -%}
 {%- set rates = {
     'delivery_rate': ('delivered', 'sent'),
     'open_rate': ('opens', 'delivered'),
@@ -94,8 +97,8 @@ counted as (
             when messages.reported_deliveries > 0 then messages.seen_deliveries
             else coalesce(messages.sent - messages.bounces, 0)
         end as delivered,
-        {% for count in ['bounces', 'opens', 'human_opens', 'clicks', 'conversions', 'unsubscribes', 'complaints', 'no_reactions', 'pending', 'control'] -%}
-        coalesce(messages.{{ count }}, 0) as {{ count }},
+        {% for count in counts -%}
+            coalesce(messages.{{ count }}, 0) as {{ count }},
         {% endfor -%}
         coalesce(attributed.attributed_orders, 0) as attributed_orders,
         coalesce(attributed.attributed_net_amount, 0) as attributed_net_amount,
@@ -122,11 +125,11 @@ final as (
         campaign_id,
         window_start,
         case when window_start is not null then window_end end as window_end,
-        {% for count in ['sent', 'control', 'delivered', 'bounces', 'opens', 'human_opens', 'clicks', 'conversions', 'unsubscribes', 'complaints', 'no_reactions', 'pending'] -%}
-        cast({{ count }} as bigint) as {{ count }},
+        {% for count in ['sent', 'delivered'] + counts -%}
+            cast({{ count }} as bigint) as {{ count }},
         {% endfor -%}
         {% for rate, (part, whole) in rates.items() -%}
-        cast({{ part }} as double) / nullif({{ whole }}, 0) as {{ rate }},
+            cast({{ part }} as double) / nullif({{ whole }}, 0) as {{ rate }},
         {% endfor -%}
         '{{ var('campaign_attribution_model') }}' as attribution_model,
         cast(attributed_orders as decimal(28, 10)) as attributed_orders,

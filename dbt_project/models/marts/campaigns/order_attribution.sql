@@ -33,18 +33,18 @@ paths as (
 weighted as (
 
     {% for model, weight in models.items() -%}
-    select
-        order_id,
-        touch_id,
-        '{{ model }}' as model,
-        place,
-        cast({{ weight }} as double) as weight
+        select
+            order_id,
+            touch_id,
+            '{{ model }}' as model,
+            place,
+            cast({{ weight }} as double) as weight
 
-    from paths
-    {% if not loop.last %}
-    union all
+        from paths
+        {% if not loop.last %}
+            union all
 
-    {% endif -%}
+        {% endif -%}
     {% endfor %}
 
 ),
@@ -99,11 +99,11 @@ cut as (
         shared.model,
         orders.customer_id,
         orders.order_date,
-        shared.share_so_far - coalesce(lag(shared.share_so_far) over path, 0) as share
-        {%- for amount in ['sold', 'returned', 'margin'] %},
+        {% for amount in ['sold', 'returned', 'margin'] -%}
         round(orders.{{ amount }}_amount * shared.share_so_far, 2)
-        - coalesce(lag(round(orders.{{ amount }}_amount * shared.share_so_far, 2)) over path, 0) as {{ amount }}_amount
-        {%- endfor %}
+        - coalesce(lag(round(orders.{{ amount }}_amount * shared.share_so_far, 2)) over path, 0) as {{ amount }}_amount,
+        {% endfor -%}
+        shared.share_so_far - coalesce(lag(shared.share_so_far) over path, 0) as share
 
     from shared
     inner join orders on shared.order_id = orders.order_id

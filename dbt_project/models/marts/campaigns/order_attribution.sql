@@ -91,23 +91,40 @@ orders as (
 
 ),
 
-cut as (
+running as (
 
     select
         shared.order_id,
         shared.touch_id,
         shared.model,
+        shared.place,
         orders.customer_id,
         orders.order_date,
         {% for amount in ['sold', 'returned', 'margin'] -%}
-        round(orders.{{ amount }}_amount * shared.share_so_far, 2)
-        - coalesce(lag(round(orders.{{ amount }}_amount * shared.share_so_far, 2)) over path, 0) as {{ amount }}_amount,
+        round(orders.{{ amount }}_amount * shared.share_so_far, 2) as {{ amount }}_so_far,
         {% endfor -%}
-        shared.share_so_far - coalesce(lag(shared.share_so_far) over path, 0) as share
+        shared.share_so_far
 
     from shared
     inner join orders on shared.order_id = orders.order_id
-    window path as (partition by shared.order_id, shared.model order by shared.place)
+
+),
+
+cut as (
+
+    select
+        order_id,
+        touch_id,
+        model,
+        customer_id,
+        order_date,
+        {% for amount in ['sold', 'returned', 'margin'] -%}
+        {{ amount }}_so_far - coalesce(lag({{ amount }}_so_far) over path, 0) as {{ amount }}_amount,
+        {% endfor -%}
+        share_so_far - coalesce(lag(share_so_far) over path, 0) as share
+
+    from running
+    window path as (partition by order_id, model order by place)
 
 ),
 

@@ -101,7 +101,7 @@ running as (
         orders.customer_id,
         orders.order_date,
         {% for amount in ['sold', 'returned', 'margin'] -%}
-        round(orders.{{ amount }}_amount * shared.share_so_far, 2) as {{ amount }}_so_far,
+            round(orders.{{ amount }}_amount * shared.share_so_far, 2) as {{ amount }}_so_far,
         {% endfor -%}
         shared.share_so_far
 
@@ -119,7 +119,7 @@ cut as (
         customer_id,
         order_date,
         {% for amount in ['sold', 'returned', 'margin'] -%}
-        {{ amount }}_so_far - coalesce(lag({{ amount }}_so_far) over path, 0) as {{ amount }}_amount,
+            {{ amount }}_so_far - coalesce(lag({{ amount }}_so_far) over path, 0) as {{ amount }}_amount,
         {% endfor -%}
         share_so_far - coalesce(lag(share_so_far) over path, 0) as share
 

@@ -74,14 +74,6 @@ deliveries as (
 
 ),
 
-opened_seconds as (
-
-    select reacted_second from reactions
-    where reaction_type = 'opened'
-    group by reacted_second
-
-),
-
 -- so many messages opened by one user agent within one second that no readers can have done it; the other messages count, too
 crowded_seconds as (
 
@@ -98,7 +90,7 @@ crowded_seconds as (
         from {{ ref('stg_marketing__reactions') }}
         where reaction_type = 'opened'
     ) as openings
-    semi join opened_seconds on openings.opened_second = opened_seconds.reacted_second
+    semi join reactions on openings.opened_second = reactions.reacted_second
     group by openings.user_agent, openings.opened_second
     having count(distinct openings.message_id) >= (select messages_per_second from limits)
 
@@ -202,12 +194,6 @@ happened as (
 
 ),
 
-run as (
-
-    select * from {{ source('control', 'run_parameters') }}
-
-),
-
 final as (
 
     select
@@ -226,7 +212,7 @@ final as (
 
     from happened
     inner join messages on happened.message_id = messages.message_id
-    cross join run
+    cross join {{ source('control', 'run_parameters') }} as run
 
 )
 

@@ -100,11 +100,13 @@ def test_whatever_moment_runs_are_killed_at_the_release_is_whole_and_the_next_ru
         hits[hit] += 1
         aims.pop()
         while drawn.random() < AGAIN:
-            hits[kill(victim, drawn.choice(AIMS), drawn.random())] += 1
+            hit = kill(victim, drawn.choice(AIMS), drawn.random())
+            hits[hit] += 1
         interrupted = not finished_builds(retailer)
         assert_heals(victim)
         whole += interrupted
-        assert last_build_was_whole(retailer) == interrupted
+        # a run that was quicker than its kill has built what the next one finds done
+        assert hit == QUICKER or last_build_was_whole(retailer) == interrupted
     again = victim.forks.start("run", *LAST_DAY)
     assert again.wait() == 0, again.said
     assert not last_build_was_whole(retailer)

@@ -53,7 +53,7 @@ def identity_registry(context: dg.AssetExecutionContext, writer: WriterLock) -> 
     rules = identity.load_rules(settings)
     as_of_date = max(raw_zone.loaded_days(settings, contracts), default=settings.first_day)
     outcome = identity.build(settings, contracts, as_of_date, run_id=context.run_id)
-    found = figures(settings, contracts)
+    found = figures(settings)
     context.log.info(
         f"{outcome.records} records are {outcome.customers} customers; {outcome.changed_records} are another customer's than before"
     )
@@ -74,7 +74,6 @@ def identity_registry(context: dg.AssetExecutionContext, writer: WriterLock) -> 
             "dagster/row_count": outcome.records,
             "records_by_kind": dict(found.records),
             "customers_by_number_of_accounts": {str(size): count for size, count in found.cluster_sizes.items()},
-            "share_of_orders_identified_by_channel": dict(found.identified_orders),
             "decisions_in_force": len(identity.in_force(identity.read_decisions(settings))),
         },
         check_results=[

@@ -9,6 +9,7 @@ from orchestration import raw_zone, releases, restatements, warehouse
 from orchestration.defs.dbt import mart_keys, test_is_due
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 from orchestration.defs.run_checks import before_release
+from orchestration.identity.quality import identified_sales
 
 RELEASE = dg.AssetKey(["release", "datamart"])
 
@@ -67,6 +68,7 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
             "path": dg.MetadataValue.path(published.datamart),
             "tables": len(published.tables),
             "rows": sum(int(t["rows"]) for t in published.tables.values()),
+            "share_of_sales_identified_by_channel": identified_sales(published.datamart),
             "bytes": published.datamart.stat().st_size,
             "code_version": published.code_version,
         },

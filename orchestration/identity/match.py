@@ -29,14 +29,16 @@ _MACROS = (
         "create or replace temp macro is_short(a, b) as "
         "(len(a) <= 3 and starts_with(b, a)) or (len(b) <= 3 and starts_with(a, b))"
     ),
-    # letters swapped, doubled, added or left out: the letters of the one are among those of the other
+    "create or replace temp macro letters(a) as array_to_string(list_sort(string_split(a, '')), '')",
+    # Letters swapped, doubled, added or left out: the letters of the one are among those of the other. A case, because
+    # each branch sees only the pairs that those before it left; joined by `or`, each comparison is made for all.
     (
-        "create or replace temp macro is_spelling(a, b) as a = b or is_short(a, b) or (least(len(a), len(b)) > 3 "
-        "and not is_ending(a, b) and abs(len(a) - len(b)) <= 2 and (damerau_levenshtein(a, b) <= 1 or damerau_levenshtein(a, b) <= 3 "
-        "and levenshtein(array_to_string(list_sort(string_split(a, '')), ''), array_to_string(list_sort(string_split(b, '')), '')) "
-        "= abs(len(a) - len(b)))) or a || right(a, 1) = b or b || right(b, 1) = a"
+        "create or replace temp macro is_spelling(a, b) as case when a is null or b is null then null "
+        "when a = b or is_short(a, b) or a || right(a, 1) = b or b || right(b, 1) = a then true "
+        "when least(len(a), len(b)) <= 3 or abs(len(a) - len(b)) > 2 or is_ending(a, b) then false "
+        "when damerau_levenshtein(a, b) <= 1 then true when damerau_levenshtein(a, b) > 3 then false "
+        "else levenshtein(letters(a), letters(b)) = abs(len(a) - len(b)) end"
     ),
-    "create or replace temp macro is_other_name(a, b) as a is not null and b is not null and not is_spelling(a, b)",
     (
         "create or replace temp macro is_other_family(a, b) as a is not null and b is not null and not is_spelling(a, b) "
         "and not contains(a, b) and not contains(b, a)"
@@ -46,7 +48,6 @@ _MACROS = (
         "and (year(a) <> year(b))::int + (month(a) <> month(b))::int + (day(a) <> day(b))::int >= 2 "
         "and not (year(a) = year(b) and month(a) = day(b) and day(a) = month(b))"
     ),
-    "create or replace temp macro letters(a) as array_to_string(list_sort(string_split(a, '')), '')",
     # one address mistyped: letters in other places, one too many, too few or another, and the same digits
     (
         "create or replace temp macro is_near_email(a, b) as least(len(a), len(b)) >= 8 and levenshtein(letters(a), letters(b)) <= 1 "
@@ -56,19 +57,24 @@ _MACROS = (
     ),
 )
 
+_SPELLS = "is_spelling({a}.first_name, {b}.first_name)"
+_DAY = "is_other_day({a}.birth_date, {b}.birth_date)"
+# First and family name are now and then entered the wrong way round. Where birth dates agree, names that are nearly equal
+# are of two people if both are borne by several families (Louis and Louise), and one is a typing error where only the other
+# is. Where neither is, as in a small shop, the ending decides.
+_OTHER = (
+    "(case when coalesce({spells}, true) then false "
+    "when is_spelling({a}.first_name, {b}.last_name) or is_spelling({a}.last_name, {b}.first_name) then false "
+    f"when jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} and not {_DAY} "
+    "and ({a}.is_borne_by_several <> {b}.is_borne_by_several "
+    "or not ({a}.is_borne_by_several or is_ending({a}.first_name, {b}.first_name))) then false else true end)"
+)
+# what speaks against a pair, over versions {a} and {b}; {spells} and {other} are `_SPELLS` and `_OTHER` or columns of theirs
 _AGAINST = {
-    # first and family name are now and then entered the wrong way round
-    # Where birth dates agree, names that are nearly equal are of two people only if both are borne by several families: a
-    # name that nobody else has is a typing error, Louis and Louise are two people.
-    "first_name": "(is_other_name({a}.first_name, {b}.first_name) "
-    "and not coalesce(is_spelling({a}.first_name, {b}.last_name), false) "
-    "and not coalesce(is_spelling({a}.last_name, {b}.first_name), false) "
-    f"and not coalesce(jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} "
-    "and not is_other_day({a}.birth_date, {b}.birth_date) "
-    "and not ({a}.is_borne_by_several and {b}.is_borne_by_several), false))",
+    "first_name": "{other}",
     "last_name": "is_other_family({a}.last_name, {b}.last_name)",
-    "birth_date": "(is_other_day({a}.birth_date, {b}.birth_date) "
-    "and not coalesce(is_spelling({a}.first_name, {b}.first_name), false))",
+    "birth_date": f"({_DAY} and not coalesce({{spells}}, false))",
+    "first_name_and_birth_date": f"({{other}} and {_DAY})",
 }
 
 # versions of one record under one key: any order that is an order
@@ -78,20 +84,15 @@ _ORDER = (
 )
 
 
-# what speaks against a pair, over versions {a} and {b}
-_AGAINST["first_name_and_birth_date"] = (
-    f"({_AGAINST['first_name']} and is_other_day({{a}}.birth_date, {{b}}.birth_date))"
-)
+def _clash(rule: Rule) -> str:
+    """SQL condition over a pair of versions ``a``, ``b`` and its columns agrees, is_other_name: what the rule counts against it."""
+    sides = {"a": "a", "b": "b", "spells": "agrees", "other": "is_other_name"}
+    return " or ".join(_AGAINST[what].format(**sides) for what in rule.against) or "false"
 
 
-def clash(rule: Rule, a: str = "a", b: str = "b") -> str:
-    """SQL condition: what the rule counts against a pair of versions ``a`` and ``b``."""
-    return " or ".join(_AGAINST[what].format(a=a, b=b) for what in rule.against) or "false"
-
-
-def clash_of_names(a: str, b: str) -> str:
-    """SQL condition: two versions have first names that are no spellings of one."""
-    return _AGAINST["first_name"].format(a=a, b=b)
+def clash_of_names(a: str, b: str, spells: str = "") -> str:
+    """SQL condition, never null: two versions have first names that are no spellings of one (``spells``: a column that says so)."""
+    return _OTHER.format(a=a, b=b, spells=spells or _SPELLS.format(a=a, b=b))
 
 
 def is_similar(a: str, b: str) -> str:
@@ -151,15 +152,22 @@ def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: 
         f"group by key having count(distinct left(first_name, 1)) <= {rules.shared_by_at_most} and count(*) <= {_SPELLINGS}"
     )
     con.execute(
+        "create or replace temp table varied as select * exclude (nodes) from spelling "
+        "where key in (select key from evidence where is_varied)"
+    )
+    con.execute(
         f"""
         create or replace temp table pair as
-        select a.key, a.place as l_place, b.place as r_place, a.node as l, b.node as r, ({clash(rule)}) as differs,
-            len(a.first_name) >= 3 and len(b.first_name) >= 3 and not ({clash_of_names("a", "b")}) as is_one_name,
-            coalesce({clash_of_names("a", "b")}, false) as is_other_name,
-            coalesce(is_spelling(a.first_name, b.first_name), false) as agrees
-        from spelling as a
-        join spelling as b on a.key = b.key and a.node <= b.node and (a.node < b.node or {_ORDER})
-        where a.key in (select key from evidence where is_varied)
+        select a.key, a.place as l_place, b.place as r_place, a.node as l, b.node as r, ({_clash(rule)}) as differs,
+            len(a.first_name) >= 3 and len(b.first_name) >= 3 and not is_other_name as is_one_name,
+            is_other_name, coalesce(agrees, false) as agrees
+        from (
+            select *, {clash_of_names("a", "b", "agrees")} as is_other_name from (
+                select a, b, is_spelling(a.first_name, b.first_name) as agrees
+                from varied as a
+                join varied as b on a.key = b.key and a.node <= b.node and (a.node < b.node or {_ORDER})
+            )
+        )
         """
     )
     _contest(con)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import identity_files, raw_zone
-from orchestration.contracts import Contract
+from orchestration import identity_files
 from orchestration.rules import quote_text
 from orchestration.settings import Settings
 
@@ -20,7 +19,7 @@ class LabelsError(ValueError):
 class Figures:
     """What the registry in force looks like.
 
-    ``cluster_sizes``: accounts per customer -> customers. ``identified_orders``: channel -> share of its orders with a customer.
+    ``cluster_sizes``: accounts per customer -> customers.
     ``precision`` and ``recall`` are over the labelled pairs, None where there are none.
     """
 
@@ -28,7 +27,6 @@ class Figures:
     records: Mapping[str, int]
     largest_cluster: int
     review_pairs: int
-    identified_orders: Mapping[str, float]
     precision: float | None
     recall: float | None
 
@@ -38,7 +36,7 @@ def labels_file(settings: Settings) -> Path:
     return settings.identity_dir / "labels.csv"
 
 
-def figures(settings: Settings, contracts: Mapping[str, Contract]) -> Figures:
+def figures(settings: Settings) -> Figures:
     """The figures of the registry in force. Raises LabelsError for a file of labels that cannot be read."""
     with duckdb.connect() as con:
         for table in ("identities", "review"):
@@ -49,15 +47,6 @@ def figures(settings: Settings, contracts: Mapping[str, Contract]) -> Figures:
         ).fetchall()
         records = con.execute("select record_kind, count(*) from identities group by 1 order by 1").fetchall()
         review = con.execute("select count(*) from review").fetchall()[0][0]
-        channels: list[tuple[str, float]] = []
-        if "orders" in contracts:
-            channels = con.execute(
-                "select channel_id, round(avg((o.customer_id is not null or guest.source_id is not null)::int), 4) from ("
-                "select order_id, max_by(channel_id, _delivery_date) as channel_id, max_by(customer_id, _delivery_date) as customer_id "
-                f"from ({raw_zone.relation(settings, contracts['orders'])}) group by order_id) as o "
-                "left join identities as guest on guest.record_kind = 'guest_order' and guest.source_id = o.order_id "
-                "group by channel_id order by channel_id"
-            ).fetchall()
         precision, recall = _on_labels(con, labels_file(settings))
     by_size = {int(n): int(count) for n, count in sizes}
     return Figures(
@@ -65,10 +54,19 @@ def figures(settings: Settings, contracts: Mapping[str, Contract]) -> Figures:
         records={kind: int(count) for kind, count in records},
         largest_cluster=max(by_size, default=0),
         review_pairs=int(review),
-        identified_orders={channel: float(share) for channel, share in channels},
         precision=precision,
         recall=recall,
     )
+
+
+def identified_sales(datamart: Path) -> dict[str, float]:
+    """Channel -> share of its net amount, over all months of a release, whose orders have a customer."""
+    with duckdb.connect(str(datamart), read_only=True) as con:
+        rows = con.execute(
+            "select channel_id, round(sum(identified_net_amount) / sum(net_amount), 4) from mart.kpi_monthly "
+            "where channel_id is not null group by channel_id having sum(net_amount) <> 0 order by channel_id"
+        ).fetchall()
+    return {channel: float(share) for channel, share in rows}
 
 
 def _on_labels(con: duckdb.DuckDBPyConnection, file: Path) -> tuple[float | None, float | None]:

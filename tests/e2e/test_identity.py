@@ -1,6 +1,11 @@
 """The unique customer repository through the whole night: true persons, decisions that move figures and can be undone."""
 
+import json
+import os
 import re
+import sqlite3
+import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -102,34 +107,90 @@ def test_a_split_moves_orders_and_value_and_leaves_the_sums(published: Retailer,
     assert current(other) == after
 
 
-def test_the_release_of_the_marts_names_nobody(published: Retailer) -> None:
+#: Folders of FIDELIS_HOME that hold what was delivered, by design and by their access rights; all else is for everybody.
+_OF_PERSONS = {"landing", "raw", "quarantine", "identity", "warehouse", "scratch", "restricted"}
+
+
+def secrets_of(landing: Path) -> set[bytes]:
+    """What names a person in the deliveries, as written, in lower case, as digits, and as JSON writes it."""
+    # the broken lines of the sample are left out: what they name is in the quarantine alone
+    read = "read_csv(?, delim = '{}', quote = '\"', header = true, all_varchar = true, ignore_errors = true)"
     with duckdb.connect() as con:
         texts = con.execute(
-            "select distinct Email, Phone, FirstName || ' ' || LastName, Street "
-            # the broken lines of the sample are left out: what they name is in the quarantine alone
-            "from read_csv(?, delim = ';', quote = '\"', header = true, all_varchar = true, ignore_errors = true)",
-            [str(published.landing / "crm" / "customers_*.csv")],
+            f"select distinct Email, FirstName || ' ' || LastName, LastName || ' ' || FirstName, Street, Phone, "
+            f"nullif(right(regexp_replace(Phone, '[^0-9]', '', 'g'), 9), '') from {read.format(';')}",
+            [str(landing / "crm" / "customers_*.csv")],
         ).fetchall()
-        guests = con.execute(
-            "select distinct guest_email "
-            "from read_csv(?, delim = ',', quote = '\"', header = true, all_varchar = true, ignore_errors = true)",
-            [str(published.landing / "shop" / "orders_*.csv")],
+        texts += con.execute(
+            f"select distinct guest_email from {read.format(',')}", [str(landing / "shop" / "orders_*.csv")]
         ).fetchall()
-    secrets = {text.encode() for row in (*texts, *guests) for text in row if text and len(text) >= 8}
-    assert len(secrets) > 300
-    found: dict[str, set[bytes]] = {}
-    rows = []
+    plain = {text.strip() for row in texts for text in row if text and len(text.strip()) >= 8}
+    written = {form for text in plain for form in (text, text.lower(), json.dumps(text)[1:-1])}
+    return {text.encode() for text in written}
+
+
+def named_in(contents: Iterable[tuple[str, bytes]], secrets: set[bytes], scratch: Path) -> list[str]:
+    """The places, never the secrets, where one of them is."""
+    patterns = scratch / "secrets.txt"
+    patterns.write_bytes(b"\n".join(sorted(secrets)))
+    # grep looks for thousands of strings at once, the operator `in` for one
+    grep = ["grep", "--quiet", "--text", "--fixed-strings", "--file", str(patterns)]
+    environment = {"LC_ALL": "C", "PATH": os.environ["PATH"]}
+    codes = [
+        (name, subprocess.run(grep, input=text, env=environment, check=False).returncode) for name, text in contents
+    ]
+    assert all(code in (0, 1) for _, code in codes)
+    return sorted(name for name, code in codes if code == 0)
+
+
+def test_the_release_of_the_marts_names_nobody(published: Retailer, tmp_path: Path) -> None:
+    secrets = secrets_of(published.landing)
+    assert len(secrets) > 1000
     with duckdb.connect(str(published.datamart), read_only=True) as con:
-        for (table,) in con.execute("select table_name from duckdb_tables()").fetchall():
-            rows += [
-                (table, str(r).encode()) for r in con.execute(f"select t::varchar from mart.{table} as t").fetchall()
-            ]
-    text = b"\n".join(r for _, r in rows)
-    public = [p for area in ("dagster", "dbt", "data_docs") for p in (published.home / area).rglob("*") if p.is_file()]
-    public += [p for p in (published.home / "releases").rglob("*") if p.is_file() and "restricted" not in p.parts]
-    assert any("index" in p.name or p.suffix == ".db" for p in public)
-    for name, content in [("rows of the mart", text), *((str(p), p.read_bytes()) for p in public)]:
-        for secret in secrets:
-            if secret in content:
-                found.setdefault(name, set()).add(b"")
-    assert not found, sorted(found)
+        tables = [t for (t,) in con.execute("select table_name from duckdb_tables()").fetchall()]
+        rows = {
+            table: "\n".join(str(r) for r in con.execute(f"select t::varchar from mart.{table} as t").fetchall())
+            for table in tables
+        }
+    assert sum(map(len, rows.values())) > 100_000
+    assert named_in(((table, text.encode()) for table, text in rows.items()), secrets, tmp_path) == []
+
+
+def test_logs_documents_checks_and_the_ledger_name_nobody(published: Retailer, tmp_path: Path) -> None:
+    secrets = secrets_of(published.landing)
+    public = {
+        str(file.relative_to(published.home)): file
+        for file in published.home.rglob("*")
+        if file.is_file() and not _OF_PERSONS & set(file.relative_to(published.home).parts)
+    }
+    # what is searched is there: run logs, dbt's logs and results, the ledger, the documents, Dagster's events
+    for part in ("ledger.jsonl", "dbt.log", "run_results.json", "index.html", "index.db"):
+        assert any(name.endswith(part) for name in public), part
+    assert named_in(((name, file.read_bytes()) for name, file in public.items()), secrets, tmp_path) == []
+    # the metadata of the checks, read as Dagster reads it: in the files, values may be torn between pages
+    events = []
+    for file in (f for name, f in public.items() if name.endswith(".db")):
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as con:
+            for (table,) in con.execute("select name from sqlite_master where type = 'table'").fetchall():
+                rows = [str(row) for row in con.execute(f'select * from "{table}"')]
+                events.append((f"{file.name} {table}", "\n".join(rows).encode()))
+    assert any(b"ASSET_CHECK_EVALUATION" in text for _, text in events)
+    assert named_in(events, secrets, tmp_path) == []
+
+
+def test_what_the_commands_print_names_nobody(published: Retailer, tmp_path: Path) -> None:
+    secrets = secrets_of(published.landing)
+    account = accounts_of_one(published, 2)[0]
+    printed = {
+        " ".join(arguments): (done := published.fidelis(*arguments, expect=None)).stdout + done.stderr
+        for arguments in (
+            ("run", "--from", LAST, "--to", LAST), ("status",), ("runs",), ("quarantine", "list"),
+            ("identity", "review", "--out", str(tmp_path / "pairs.csv")), ("identity", "explain", f"account:{account}"),
+            ("identity", "decisions"),
+        )
+    }  # fmt: skip
+    assert all(len(text) > 20 for text in printed.values()), printed.keys()
+    assert named_in(((name, text.encode()) for name, text in printed.items()), secrets, tmp_path) == []
+    # the pairs to be reviewed have to name people: the file is for its owner alone
+    assert named_in([("pairs", (tmp_path / "pairs.csv").read_bytes())], secrets, tmp_path) == ["pairs"]
+    assert (tmp_path / "pairs.csv").stat().st_mode & 0o077 == 0

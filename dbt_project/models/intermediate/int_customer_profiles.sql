@@ -35,17 +35,16 @@ versions as (
         accounts.acquisition_channel_id,
         accounts.acquisition_campaign_id,
         accounts.country,
+        accounts.postal_code,
+        accounts.birth_date,
         -- the mart keeps the area and the year, not the code and the day
         upper(substring(trim(accounts.postal_code), 1, 2)) as postal_area,
-        cast(extract(year from birth_date) as integer) as birth_year,
+        cast(extract(year from accounts.birth_date) as integer) as birth_year,
         accounts.gender,
         accounts.is_member,
         accounts.member_since,
         {{ source_trust('accounts.source_system') }} as trust,
-        {{ completeness([
-            'accounts.postal_code', 'accounts.country', 'accounts.birth_date', 'accounts.gender', 'accounts.last_name',
-            'accounts.email', 'accounts.phone',
-        ]) }} as completeness,
+        {{ completeness('accounts') }} as completeness,
         accounts.delivery_date,
         lead(accounts.delivery_date, 1, date '9999-12-31') over (
             partition by accounts.customer_id
@@ -93,8 +92,8 @@ golden as (
         {{ survivor('acquisition_channel_id') }} as acquisition_channel_id,
         {{ survivor('acquisition_campaign_id') }} as acquisition_campaign_id,
         {{ survivor('country') }} as country,
-        {{ survivor('postal_area') }} as postal_area,
-        {{ survivor('birth_year') }} as birth_year,
+        {{ survivor('postal_code', 'postal_area') }} as postal_area,
+        {{ survivor('birth_date', 'birth_year') }} as birth_year,
         {{ survivor('gender') }} as gender,
         bool_or(is_member) as is_member,
         min(member_since) as member_since,

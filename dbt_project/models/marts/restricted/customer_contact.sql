@@ -25,12 +25,14 @@ versions as (
         accounts.country,
         accounts.birth_date,
         accounts.loyalty_number,
+        accounts.gender,
+        accounts.acquisition_channel_id,
+        accounts.acquisition_campaign_id,
+        accounts.is_member,
+        accounts.member_since,
         accounts.delivery_date,
         {{ source_trust('accounts.source_system') }} as trust,
-        {{ completeness([
-            'accounts.first_name', 'accounts.last_name', 'accounts.email', 'accounts.phone', 'accounts.street',
-            'accounts.postal_code', 'accounts.birth_date',
-        ]) }} as completeness
+        {{ completeness('accounts') }} as completeness
 
     from accounts
     inner join {{ ref('int_customer_identity') }} as identity on accounts.customer_id = identity.source_customer_id
@@ -44,11 +46,17 @@ final as (
         customer_id,
         {%- for attribute in [
             'first_name', 'last_name', 'email', 'phone', 'street', 'postal_code', 'city', 'country', 'birth_date',
-            'loyalty_number',
+            'loyalty_number', 'gender', 'acquisition_channel_id', 'acquisition_campaign_id',
         ] %}
             {{ survivor(attribute) }} as {{ attribute }},
-            {{ survivor(attribute, 'source_customer_id') }} as {{ attribute }}_source{% if not loop.last %},{% endif %}
+            {{ survivor(attribute, 'source_customer_id') }} as {{ attribute }}_source,
         {%- endfor %}
+        -- a member by any account, since the first day of any
+        bool_or(is_member) as is_member,
+        min(source_customer_id) filter (where is_member) as is_member_source,
+        min(member_since) as member_since,
+        min_by(source_customer_id, {{ record(['member_since', 'source_customer_id']) }})
+        filter (where member_since is not null) as member_since_source
 
     from versions
     group by customer_id

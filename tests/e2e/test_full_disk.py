@@ -58,15 +58,20 @@ def fill(disk: Path, run: Run) -> Path:
 @pytest.mark.parametrize("part", ["raw", "dbt", "release"])
 def test_a_full_disk_is_one_sentence_and_the_next_run_with_room_heals(victim: Victim, disk: Path, part: str) -> None:
     retailer = victim.retailer
-    victim.restore()
-    run = start_and_wait(victim, part)
-    filler = fill(disk, run)
-    try:
-        assert run.wait() == 1, run.said
-    finally:
+    for _ in range(5):
+        victim.restore()
+        run = start_and_wait(victim, part)
+        filler = fill(disk, run)
+        code = run.wait()
         filler.unlink(missing_ok=True)
-    assert SENTENCE in " ".join(run.said.split()), run.said
-    assert "Traceback" not in run.said
-    assert_whole(retailer, retailer.home / "releases" / "current")
-    assert retailer.content() == victim.before
-    assert_heals(victim)
+        content = retailer.content()
+        assert_whole(retailer, retailer.home / "releases" / "current")
+        assert_heals(victim)
+        # filling takes its time: a run that had published before there was no room left is tried again
+        if content != victim.after:
+            assert content == victim.before
+            assert code == 1, run.said
+            assert SENTENCE in " ".join(run.said.split()), run.said
+            assert "Traceback" not in run.said
+            return
+    pytest.fail(f"the disk was never full before the end of {part}")

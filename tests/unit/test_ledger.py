@@ -27,7 +27,7 @@ def entry(run_id: str, **changes: object) -> Entry:
 
 def release(release_id: str, **checksums: str) -> Release:
     tables = {name: {"rows": 1, "checksum": value} for name, value in checksums.items()}
-    return Release(release_id, Path(), date(2024, 3, 1), datetime.now(UTC), "1", tables, {}, "")
+    return Release(release_id, Path(), date(2024, 3, 1), datetime.now(UTC), "1", tables, {}, "", "")
 
 
 def test_before_the_first_run_the_ledger_is_empty(settings: Settings) -> None:

@@ -39,6 +39,7 @@ session_facts as (
         count(*) as sessions
 
     from {{ ref('fct_web_sessions') }}
+    where not is_bot
     group by {{ month_start('session_date') }}
 
 ),

@@ -270,12 +270,12 @@ def write_facts(folder: Path, world: World) -> None:
             create table mart.dim_customer (
                 customer_id varchar, valid_from date, valid_to date, is_member boolean, member_since date
             );
-            create table mart.fct_web_sessions (visitor_id varchar, customer_id varchar, session_date date);
+            create table mart.fct_web_sessions (visitor_id varchar, customer_id varchar, session_date date, is_bot boolean);
         """)
         con.executemany("insert into mart.fct_orders values (?, ?, ?, ?, ?, ?, ?, ?, ?, null)", rows)
         con.executemany("insert into mart.dim_channel values (?, ?)", list(CHANNELS.items()))
         con.executemany("insert into mart.dim_customer values (?, ?, ?, ?, ?)", versions)
-        con.executemany("insert into mart.fct_web_sessions values (?, ?, ?)", sessions)
+        con.executemany("insert into mart.fct_web_sessions values (?, ?, ?, false)", sessions)
     with duckdb.connect(folder / "warehouse.duckdb") as con:
         con.execute("""
             create schema control; create schema intermediate; create schema staging;

@@ -166,8 +166,8 @@ def build(con: duckdb.DuckDBPyConnection, models: dict[str, str], world: World, 
         [],
     )
     insert(
-        con, "datamart.mart.fct_web_sessions", "session_date date, purchases bigint",
-        [(dt.date(2024, 1, 5), n % 2) for n in range(world.sessions)],
+        con, "datamart.mart.fct_web_sessions", "session_date date, purchases bigint, is_bot boolean",
+        [(dt.date(2024, 1, 5), n % 2, False) for n in range(world.sessions)],
     )  # fmt: skip
     for name in MODELS:
         schema = "warehouse.intermediate" if name.startswith("int_") else "datamart.mart"

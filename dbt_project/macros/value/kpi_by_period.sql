@@ -13,6 +13,7 @@ activity as (
 web_sessions as (
 
     select * from {{ ref('fct_web_sessions') }}
+    where not is_bot
 
 ),
 

@@ -125,6 +125,7 @@ session_sums as (
 
     from {{ ref('fct_web_sessions') }}
     cross join run
+    where not is_bot
     group by run.reporting_currency
 
 ),

@@ -37,7 +37,7 @@ sessions as (
         sessions.session_id,
         sessions.customer_id,
         sessions.started_at,
-        sessions.channel_group,
+        coalesce(nullif(campaigns.medium, 'ads'), sessions.channel_group) as channel,
         campaigns.campaign_id,
         lower(sessions.channel_group) = 'direct' as is_direct,
         windows.attribution_hours
@@ -104,7 +104,7 @@ final as (
         'session' as touch_type,
         sessions.customer_id,
         sessions.campaign_id,
-        sessions.channel_group as channel,
+        sessions.channel,
         sessions.is_direct,
         sessions.started_at as first_at,
         cast(null as timestamp) as clicked_at,

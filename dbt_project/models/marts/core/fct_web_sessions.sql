@@ -24,61 +24,7 @@ run as (
 
 ),
 
-campaigns as (
-
-    select
-        campaign_id,
-        medium
-
-    from {{ ref('stg_marketing__campaigns') }}
-
-),
-
--- Events of one half hour are never more than 30 minutes apart, so they are of one session: the gaps
--- need looking for between half hours only, and only numbers and times go through the windows.
-half_hours as (
-
-    select
-        visitor_id,
-        half_hour,
-        min(event_at) as first_at,
-        max(event_at) as last_at,
-        count(*) as events,
-        count(*) filter (where event_type = 'page_view') as page_views,
-        count(*) filter (where event_type = 'product_view') as product_views,
-        count(*) filter (where event_type = 'add_to_cart') as add_to_carts,
-        count(*) filter (where event_type = 'purchase') as purchases
-
-    from events
-    group by
-        visitor_id,
-        half_hour
-
-),
-
-gaps as (
-
-    select
-        *,
-        lag(last_at) over (partition by visitor_id order by half_hour) as previous_at
-
-    from half_hours
-
-),
-
-numbered as (
-
-    select
-        *,
-        sum(case when first_at <= {{ add_minutes('previous_at', 30) }} then 0 else 1 end) over (
-            partition by visitor_id
-            order by half_hour
-            rows between unbounded preceding and current row
-        ) as session_number
-
-    from gaps
-
-),
+{{ numbered_half_hours('events') }},
 
 sessions as (
 
@@ -166,39 +112,35 @@ details as (
 
 ),
 
-final as (
+{{ bot_sessions() }},
+
+first_known as (
 
     select
-        {{ hash_key(['sessions.visitor_id', 'sessions.started_at']) }} as session_id,
-        sessions.visitor_id,
-        -- who signed in; else the one person that the device is known to be of
-        coalesce(identity.customer_id, known_visitors.customer_id) as customer_id,
+        visitor_id,
+        min(event_at) as first_known_at
 
-        sessions.started_at,
-        sessions.ended_at,
-        {{ business_date('sessions.started_at', 'run.business_timezone') }} as session_date,
+    from telling_events
+    where
+        customer_id is not null
+        or order_id is not null
+    group by visitor_id
 
-        cast(sessions.events as bigint) as events,
-        cast(sessions.page_views as bigint) as page_views,
-        cast(sessions.product_views as bigint) as product_views,
-        cast(sessions.add_to_carts as bigint) as add_to_carts,
-        cast(sessions.purchases as bigint) as purchases,
+),
+
+told as (
+
+    select
+        sessions.*,
+        details.customer_id as source_customer_id,
         details.order_id,
-
-        details.tags.utm_source as utm_source,
-        details.tags.utm_medium as utm_medium,
-        details.tags.utm_campaign as utm_campaign,
-        -- a link of one of our campaigns is of the campaign's medium, whatever its tag says
-        {{ channel_group(
-            'lower(details.tags.utm_source)',
-            'coalesce(campaigns.medium, lower(details.tags.utm_medium))',
-            'lower(entries.entry.referrer)'
-        ) | indent(8) }} as channel_group,
-        entries.entry.page_path as landing_page,
-        entries.entry.device as device
+        details.tags,
+        entries.entry,
+        coalesce(details.tags.utm_source, details.tags.utm_medium, details.tags.utm_campaign) is not null as is_tagged,
+        nullif(campaigns.medium, 'ads') as own_medium,
+        campaigns.medium as campaign_medium
 
     from sessions
-    cross join run
     inner join entries
         on
             sessions.visitor_id = entries.visitor_id
@@ -207,11 +149,70 @@ final as (
         on
             sessions.visitor_id = details.visitor_id
             and sessions.session_number = details.session_number
-    left join campaigns on details.tags.utm_campaign = campaigns.campaign_id
-    left join {{ ref('int_customer_identity') }} as identity on details.customer_id = identity.source_customer_id
+    left join {{ ref('stg_marketing__campaigns') }} as campaigns on details.tags.utm_campaign = campaigns.campaign_id
+
+),
+
+traffic as (
+
+    select
+        *,
+        {{ ways_in() | indent(8) }}
+
+    from told
+
+),
+
+{{ channel_groups('traffic') }},
+
+final as (
+
+    select
+        {{ hash_key(['traffic.visitor_id', 'traffic.started_at']) }} as session_id,
+        traffic.visitor_id,
+        -- who signed in; else the one person that the device is known to be of, from so long before it was first known
+        case
+            when bot_sessions.visitor_id is not null then null
+            when identity.customer_id is not null then identity.customer_id
+            when {{ add_minutes('traffic.started_at', 1440 * var('web_stitching_days')) }} >= first_known.first_known_at
+                then known_visitors.customer_id
+        end as customer_id,
+        bot_sessions.visitor_id is not null as is_bot,
+
+        traffic.started_at,
+        traffic.ended_at,
+        {{ business_date('traffic.started_at', 'run.business_timezone') }} as session_date,
+
+        cast(traffic.events as bigint) as events,
+        cast(traffic.page_views as bigint) as page_views,
+        cast(traffic.product_views as bigint) as product_views,
+        cast(traffic.add_to_carts as bigint) as add_to_carts,
+        cast(traffic.purchases as bigint) as purchases,
+        traffic.order_id,
+
+        traffic.tags.utm_source as utm_source,
+        traffic.tags.utm_medium as utm_medium,
+        traffic.tags.utm_campaign as utm_campaign,
+        channel_groups.channel_group,
+        traffic.entry.page_path as landing_page,
+        traffic.entry.device as device
+
+    from traffic
+    cross join run
+    inner join channel_groups
+        on
+            traffic.source = channel_groups.source
+            and traffic.medium = channel_groups.medium
+            and traffic.campaign = channel_groups.campaign
+    left join bot_sessions
+        on
+            traffic.visitor_id = bot_sessions.visitor_id
+            and traffic.session_number = bot_sessions.session_number
+    left join first_known on traffic.visitor_id = first_known.visitor_id
+    left join {{ ref('int_customer_identity') }} as identity on traffic.source_customer_id = identity.source_customer_id
     left join {{ ref('int_record_identity') }} as known_visitors
         on
-            sessions.visitor_id = known_visitors.source_id
+            traffic.visitor_id = known_visitors.source_id
             and known_visitors.record_kind = 'visitor'
 
 )

@@ -42,6 +42,7 @@ accounts as (
 web_sessions as (
 
     select * from {{ ref('fct_web_sessions') }}
+    where not is_bot
 
 ),
 

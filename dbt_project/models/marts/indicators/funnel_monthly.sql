@@ -49,7 +49,7 @@ visitor_months as (
         {{ month_index('session_date') }} as month_index
 
     from web_sessions
-    where customer_id is null
+    where customer_id is null and not is_bot
     group by visitor_id, {{ month_index('session_date') }}
 
 ),

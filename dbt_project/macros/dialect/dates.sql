@@ -148,3 +148,8 @@
 {% macro spark__unnest_integers(numbers) -%}
     explode(array({{ numbers | join(', ') }}))
 {%- endmacro %}
+
+{#- Calendar year of a date, as an integer. -#}
+{% macro year_of(date) -%}
+    cast(extract(year from {{ date }}) as integer)
+{%- endmacro %}

@@ -39,7 +39,7 @@ versions as (
         accounts.birth_date,
         -- the mart keeps the area and the year, not the code and the day
         upper(substring(trim(accounts.postal_code), 1, 2)) as postal_area,
-        cast(extract(year from accounts.birth_date) as integer) as birth_year,
+        {{ year_of('accounts.birth_date') }} as birth_year,
         accounts.gender,
         accounts.is_member,
         accounts.member_since,

@@ -76,7 +76,7 @@ final as (
         {{ month_end('date_day') }} as month_end,
         {{ quarter_start('date_day') }} as quarter_start,
         {{ half_year_start('date_day') }} as half_year_start,
-        cast(extract(year from date_day) as integer) as year,
+        {{ year_of('date_day') }} as year,
         cast(extract(quarter from date_day) as integer) as quarter,
         cast(extract(month from date_day) as integer) as month,
         {{ iso_day_of_week('date_day') }} >= 6 as is_weekend

@@ -39,13 +39,6 @@ accounts as (
 
 ),
 
-web_sessions as (
-
-    select * from {{ ref('fct_web_sessions') }}
-    where not is_bot
-
-),
-
 run_parameters as (
 
     select * from {{ source('control', 'run_parameters') }}
@@ -98,7 +91,8 @@ visits as (
         customer_id,
         min({{ month_index('session_date') }}) as visit_from_month
 
-    from web_sessions
+    from {{ ref('fct_web_sessions') }}
+    where not is_bot
     group by customer_id
 
 ),

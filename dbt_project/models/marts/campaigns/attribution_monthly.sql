@@ -58,6 +58,14 @@ unattributed as (
 
 ),
 
+all_orders as (
+
+    select * from attributed
+    union all
+    select * from unattributed
+
+),
+
 final as (
 
     select
@@ -69,20 +77,7 @@ final as (
         cast(net_amount as decimal(18, 2)) as net_amount,
         cast(margin_amount as decimal(18, 2)) as margin_amount
 
-    from attributed
-
-    union all
-
-    select
-        month_start,
-        model,
-        channel,
-        campaign_id,
-        cast(orders as decimal(28, 10)) as orders,
-        cast(net_amount as decimal(18, 2)) as net_amount,
-        cast(margin_amount as decimal(18, 2)) as margin_amount
-
-    from unattributed
+    from all_orders
 
 )
 

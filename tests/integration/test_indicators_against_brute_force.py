@@ -13,6 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.support.models import build_models
+
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 MODELS = (
     "lifecycle_transitions",
@@ -296,35 +298,11 @@ def write_facts(folder: Path, world: World) -> None:
 def test_every_figure_of_every_month_end_equals_its_recomputation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
     world = random_world(3)
     write_facts(tmp_path, world)
     monkeypatch.setenv("FIDELIS_WAREHOUSE_DIR", str(tmp_path))
     monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    folders = {
-        "--project-dir": PROJECT,
-        "--profiles-dir": PROJECT,
-        "--target-path": tmp_path / "target",
-        "--log-path": tmp_path,
-    }
-    result = dbtRunner().invoke(
-        [
-            "build",
-            "--quiet",
-            "--log-level-file",
-            "none",
-            "--exclude-resource-type",
-            "test",
-            "unit_test",
-            "--select",
-            *MODELS,
-        ]
-        + [str(part) for option in folders.items() for part in option]
-    )
-    DuckDBConnectionManager.close_all_connections()  # dbt keeps its files open for the life of the process
-    assert result.success, result.exception or [r.message for r in result.result if r.status == "error"]
+    build_models(PROJECT, tmp_path, MODELS)
 
     with duckdb.connect(tmp_path / "datamart.duckdb", read_only=True) as con:
         pareto = con.sql("""

@@ -18,6 +18,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.support.models import build_models
+
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 MODELS = (
     "rfm_segment_grid",
@@ -369,7 +371,8 @@ def test_every_row_of_every_month_equals_its_recomputation(
     seeds = [
         name for name, used in (("rfm_cut_points", options.cut_points), ("rfm_segment_rules", not is_default)) if used
     ]
-    build(PROJECT if is_default else project_with_own_seeds(warehouse), warehouse, options, [*MODELS, *seeds])
+    project = PROJECT if is_default else project_with_own_seeds(warehouse)
+    build_models(project, warehouse, [*MODELS, *seeds], "--vars", options.as_vars())
 
     with duckdb.connect(warehouse / "datamart.duckdb", read_only=True) as connection:
         rows = connection.sql("""
@@ -389,34 +392,3 @@ def test_every_row_of_every_month_equals_its_recomputation(
         assert len({row[2] for row in expected}) == 3
     # an option that changed nothing would not be tried
     assert is_default or expected != expected_rows(world, as_of, Options(options.window_months))
-
-
-def build(project: Path, warehouse: Path, options: Options, selection: list[str]) -> None:
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
-    result = dbtRunner().invoke(
-        [
-            "build",
-            "--quiet",
-            "--log-level-file",
-            "none",
-            "--exclude-resource-type",
-            "test",
-            "unit_test",
-            "--select",
-            *selection,
-            "--vars",
-            options.as_vars(),
-            "--project-dir",
-            str(project),
-            "--profiles-dir",
-            str(project),
-            "--target-path",
-            str(warehouse / f"target_{project.parent.name}"),
-            "--log-path",
-            str(warehouse / "logs"),
-        ]
-    )
-    DuckDBConnectionManager.close_all_connections()  # dbt keeps its files open for the life of the process
-    assert result.success, result.exception or [r.message for r in result.result if r.status == "error"]

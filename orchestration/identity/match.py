@@ -1,17 +1,14 @@
-"""Exact keys: which records the declared rules join, and who is told apart although a key is shared.
-
-Edges are tables ``edge(l, r, rank, rule, weight)`` over nodes, ``l < r``; rank is the place of the rule in the order of trust.
-"""
+"""Names and days compared: what speaks against a pair of records, and who is told apart although keys join them."""
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.identity.cluster import MANUAL, components
-from orchestration.identity.ruleset import Rule, Ruleset
+from orchestration.identity.cluster import MANUAL
+from orchestration.identity.ruleset import Ruleset
 
-#: Distinct spellings under one key above which pairs are not compared: nobody's own key.
-_SPELLINGS = 60
+Keys = NDArray[np.uint64]
+
 #: Jaro-Winkler similarity from which two first names may be one with typing errors.
 _NEAR = 0.8
 #: Family names' initials with which a first name occurs, from which it is a name of several families.
@@ -66,8 +63,8 @@ _OTHER = (
     "(case when coalesce({spells}, true) then false "
     "when is_spelling({a}.first_name, {b}.last_name) or is_spelling({a}.last_name, {b}.first_name) then false "
     f"when jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} and not {_DAY} "
-    "and ({a}.is_borne_by_several <> {b}.is_borne_by_several "
-    "or not ({a}.is_borne_by_several or is_ending({a}.first_name, {b}.first_name))) then false else true end)"
+    "and (({a}.bearers > 0) <> ({b}.bearers > 0) "
+    "or not ({a}.bearers > 0 or is_ending({a}.first_name, {b}.first_name))) then false else true end)"
 )
 # what speaks against a pair, over versions {a} and {b}; {spells} and {other} are `_SPELLS` and `_OTHER` or columns of theirs
 _AGAINST = {
@@ -76,18 +73,7 @@ _AGAINST = {
     "birth_date": f"({_DAY} and not coalesce({{spells}}, false))",
     "first_name_and_birth_date": f"({{other}} and {_DAY})",
 }
-
-# versions of one record under one key: any order that is an order
-_ORDER = (
-    "row(coalesce(a.first_name, ''), coalesce(a.last_name, ''), coalesce(a.birth_date, date '0001-01-01')) "
-    "< row(coalesce(b.first_name, ''), coalesce(b.last_name, ''), coalesce(b.birth_date, date '0001-01-01'))"
-)
-
-
-def _clash(rule: Rule) -> str:
-    """SQL condition over a pair of versions ``a``, ``b`` and its columns agrees, is_other_name: what the rule counts against it."""
-    sides = {"a": "a", "b": "b", "spells": "agrees", "other": "is_other_name"}
-    return " or ".join(_AGAINST[what].format(**sides) for what in rule.against) or "false"
+_SIDES = {"a": "a", "b": "b", "spells": "agrees", "other": "is_other_name"}
 
 
 def clash_of_names(a: str, b: str, spells: str = "") -> str:
@@ -107,7 +93,7 @@ def is_similar(a: str, b: str) -> str:
         f"and (not coalesce(is_other_day({a}.birth_date, {b}.birth_date), false) or {a}.email is null or {b}.email is null "
         f"or {a}.email = {b}.email or is_near_email({a}.email, {b}.email) or coalesce({own}, false)) "
         f"and (coalesce(is_spelling({a}.first_name, {b}.first_name), false) "
-        f"or coalesce({a}.email <> {b}.email, true) or {a}.email not in (select key from contested where name = 'email'))"
+        f"or coalesce({a}.email <> {b}.email, true) or hash({a}.email) not in (select key from contested where name = 'email'))"
     )
 
 
@@ -117,118 +103,68 @@ def define_macros(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(macro)
 
 
-def exact_edges(con: duckdb.DuckDBPyConnection, rules: Ruleset) -> None:
-    """Table ``edge`` out of table ``state``: what each rule joins; table ``contested``: keys that are not one person's."""
-    define_macros(con)
-    con.execute("create or replace table edge (l bigint, r bigint, rank integer, rule varchar, weight double)")
-    con.execute("create or replace table contested (name varchar, key varchar)")
-    # a column of the records: looked up in a table for each pair, it took most of the time
+def count_bearers(con: duckdb.DuckDBPyConnection) -> None:
+    """View ``known``: ``state`` with ``bearers``, the records with that first name if several families bear it, else 0."""
     con.execute(
-        "create or replace table state as select s.*, s.first_name in (select first_name from state where first_name is not null "
-        f"group by first_name having count(distinct left(last_name, 1)) >= {_FAMILIES}) as is_borne_by_several from state as s"
+        "create or replace table borne as select first_name, cast(sum(n) as bigint) as bearers from ("
+        "select first_name, left(last_name, 1) as initial, count(*) as n from state where first_name is not null group by all) "
+        f"group by first_name having count(initial) >= {_FAMILIES}"
     )
-    for rank, rule in enumerate(rules.rules, start=1):
-        _edges_of(con, rules, rule, rank)
+    con.execute(
+        "create or replace view known as select s.*, coalesce(bearers, 0) as bearers "
+        "from state as s left join borne using (first_name)"
+    )
 
 
-def _edges_of(con: duckdb.DuckDBPyConnection, rules: Ruleset, rule: Rule, rank: int) -> None:
-    key = f"concat_ws(chr(31), {', '.join(rule.keys)})"
-    known = " and ".join(f"{k} is not null" for k in rule.keys)
+def compared(con: duckdb.DuckDBPyConnection, left: Keys, right: Keys) -> dict[str, NDArray[np.bool_]]:
+    """What is said of pairs of versions (``state_id``), never null: what rules may count against them, and how names agree."""
+    import pyarrow as pa
+
+    con.register("arriving", pa.table({"place": np.arange(len(left)), "l": left, "r": right}))
     con.execute(
-        f"create or replace temp table shared as select {key} as key from state where {known} "
-        "group by 1 having min(node) <> max(node)"
+        "create or replace temp table named as select state_id, first_name, last_name, birth_date, bearers from known "
+        "where state_id in (select l from arriving union all select r from arriving)"
     )
-    # one row per key and spelling of a person: how many records are behind it does not matter
-    con.execute(
-        "create or replace temp table spelling as select row_number() over () - 1 as place, * from ("
-        "select key, first_name, last_name, birth_date, is_borne_by_several, list(distinct node) as nodes, "
-        f"min(node) as node from (select {key} as key, node, first_name, last_name, birth_date, "
-        f"is_borne_by_several from state where {known}) "
-        "semi join shared using (key) group by all)"
-    )
-    # people under a key are counted by their initials: a person's spellings mostly share one
-    con.execute(
-        "create or replace temp table evidence as select key, count(*) > 1 as is_varied, false as is_contested from spelling "
-        f"group by key having count(distinct left(first_name, 1)) <= {rules.shared_by_at_most} and count(*) <= {_SPELLINGS}"
-    )
-    con.execute(
-        "create or replace temp table varied as select * exclude (nodes) from spelling "
-        "where key in (select key from evidence where is_varied)"
-    )
+    against = ", ".join(f"{sql.format(**_SIDES)} as {what}" for what, sql in _AGAINST.items())
     con.execute(
         f"""
-        create or replace temp table pair as
-        select a.key, a.place as l_place, b.place as r_place, a.node as l, b.node as r, ({_clash(rule)}) as differs,
-            len(a.first_name) >= 3 and len(b.first_name) >= 3 and not is_other_name as is_one_name,
-            is_other_name, coalesce(agrees, false) as agrees
+        create or replace temp table judged as
+        select place, {against}, is_other_name, coalesce(agrees, false) as agrees,
+            coalesce(len(a.first_name) >= 3 and len(b.first_name) >= 3 and not is_other_name, false) as is_one_name
         from (
             select *, {clash_of_names("a", "b", "agrees")} as is_other_name from (
-                select a, b, is_spelling(a.first_name, b.first_name) as agrees
-                from varied as a
-                join varied as b on a.key = b.key and a.node <= b.node and (a.node < b.node or {_ORDER})
+                select place, a, b, {_SPELLS.format(a="a", b="b")} as agrees
+                from arriving join named as a on a.state_id = l join named as b on b.state_id = r
             )
         )
         """
     )
-    _contest(con)
-    if len(rule.keys) == 1:
-        con.execute(
-            "insert into contested select $name, key from shared where key not in (select key from evidence where not is_contested)",
-            {"name": rule.keys[0]},
-        )
-    con.execute(
-        "insert into edge select distinct node, other, $rank, $name, null from ("
-        "select node, unnest(nodes) as other from spelling join evidence using (key) "
-        "where first_name is not null or not is_contested) where node <> other "
-        "union "
-        "select l, r, $rank, $name, null from pair join evidence using (key) "
-        "where l <> r and not differs and (agrees or not is_contested)",
-        {"rank": rank, "name": rule.name},
-    )
-
-
-def _contest(con: duckdb.DuckDBPyConnection) -> None:
-    """Mark in ``evidence`` the keys whose spellings are of several people: those that no chain of spellings connects."""
-    import pyarrow as pa
-
-    # a name of one letter or two says nothing
-    tied = con.execute(
-        "select l_place as l, r_place as r from pair where is_one_name or not differs and l = r"
-    ).fetchnumpy()
-    count = con.execute("select count(*) from spelling").fetchall()[0][0]
-    person = components(count, np.asarray(tied["l"]), np.asarray(tied["r"]))
-    # joined by DuckDB, which knows nothing of the sizes, this took minutes
-    other = con.execute(
-        "select l_place as l, r_place as r from pair where l <> r and differs and is_other_name"
-    ).fetchnumpy()
-    left, right = np.asarray(other["l"]), np.asarray(other["r"])
-    con.register("arriving", pa.table({"place": np.unique(left[person[left] != person[right]])}))
-    con.execute(
-        "update evidence set is_contested = true where key in (select key from spelling semi join arriving using (place))"
-    )
     con.unregister("arriving")
+    found = con.execute("select * from judged order by place").fetchnumpy()
+    return {name: np.asarray(values) for name, values in found.items() if name != "place"}
 
 
 def tied_by_name(con: duckdb.DuckDBPyConnection, rules: Ruleset, labels: str) -> dict[str, NDArray[np.int64]]:
     """Edges (l, r) that hold whatever the names of others, in clusters of ``labels(node, label)`` with several first names.
 
     Those that a person decided, those of rules without ``first_name`` against them, and those between first names that agree;
-    an initial agrees with too many to tie two others. Makes the table ``several(label)``.
+    an initial agrees with too many to tie two others. Makes the table ``several(node, label)`` of these clusters.
     """
     sure = [MANUAL, *(rank for rank, rule in enumerate(rules.rules, start=1) if "first_name" not in rule.against)]
     con.execute(
-        f"create or replace temp table several as select label from state join {labels} using (node) group by label "
-        "having count(distinct first_name) > 1 and count(distinct node) > 1"
+        f"create or replace temp table several as select node, label from {labels} where label in ("
+        f"select label from state join {labels} using (node) group by label "
+        "having min(first_name) <> max(first_name) and min(node) <> max(node))"
     )
     found = con.execute(
         f"""
         with inside as (
-            select l, r, rank from edge join {labels} as x on x.node = l join {labels} as y on y.node = r
-            where x.label = y.label and x.label in (select label from several)
+            select l, r, rank from edge join several as x on x.node = l join several as y on y.node = r
+            where x.label = y.label
         )
         select l, r from inside where rank in ({", ".join(map(str, sure))})
         union
-        select l, r from inside join state as a on a.node = l join state as b on b.node = r
+        select l, r from inside join known as a on a.node = l join known as b on b.node = r
         where a.first_name = b.first_name
             or (len(a.first_name) >= 3 and len(b.first_name) >= 3 and not {clash_of_names("a", "b")})
         """
@@ -245,8 +181,9 @@ def told_apart(con: duckdb.DuckDBPyConnection, labels: str) -> list[tuple[int, i
     return con.execute(
         f"""
         with named as (
-            select distinct label, unit, first_name, last_name, birth_date, is_borne_by_several from state join {labels} using (node)
-            where first_name is not null and label in (select label from several)
+            select distinct label, unit, first_name, last_name, birth_date, bearers from known
+            join (select node, label, unit from several join {labels} using (node, label)) using (node)
+            where first_name is not null
         ),
         apart as (
             select a.unit, b.unit as other from named as a join named as b on a.label = b.label and a.unit < b.unit

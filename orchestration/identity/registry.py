@@ -20,7 +20,7 @@ import numpy as np
 
 from orchestration import identity_files, raw_zone
 from orchestration.contracts import Contract
-from orchestration.identity import cluster, decisions, evidence, history, match, scoring, values
+from orchestration.identity import cluster, decisions, evidence, history, keys, match, scoring, values
 from orchestration.identity.model import read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
 from orchestration.rules import quote_text
@@ -84,12 +84,12 @@ def resolve(
     con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, decided: list[decisions.Decision]
 ) -> int:
     """Tables ``identities``, ``edges`` and ``review`` out of the evidence; returns how many versions were compared."""
-    match.exact_edges(con, rules)
+    keys.exact_edges(con, rules)
     compared = _score(con, settings, rules)
     nodes = _count(con, "record")
     found = decisions.constraints(decided, _nodes_of(con, decided))
     con.executemany(
-        f"insert into edge values (?, ?, {cluster.MANUAL}, 'decided', null)",
+        f"insert into edge values (?, ?, {cluster.MANUAL}, null)",
         [list(pair) for pair in found.joined] or [[-1, -1]],
     )
     con.execute("delete from edge where l < 0")
@@ -113,19 +113,19 @@ def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -
         "create or replace temp table new_state as select state_id from state anti join known_state using (state_id) "
         f"union {scoring.thinned_out(con)}"
     )
+    scoring.drop_unblocked(con)
     new = _count(con, "new_state")
     if new:
         scoring.score(con, settings, rules)
         con.execute("insert into known_state select state_id from new_state anti join known_state using (state_id)")
-    scoring.drop_unblocked(con)
     con.execute("create or replace table known_crowded as select key from crowded")
     con.execute(
         f"""
         insert into edge
-        select least(a.node, b.node), greatest(a.node, b.node), {SIMILAR}, 'similar', max(weight) + $prior
+        select least(a.node, b.node), greatest(a.node, b.node), {SIMILAR}, max(weight) + $prior
         from pair_score
-        join state as a on a.state_id = state_l
-        join state as b on b.state_id = state_r
+        join known as a on a.state_id = state_l
+        join known as b on b.state_id = state_r
         where weight + $prior >= {rules.similar.same_from} and {match.is_similar("a", "b")}
         group by 1, 2
         """,
@@ -199,7 +199,7 @@ def _guest_edges(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"""
         insert into edge
-        select least(node, other), greatest(node, other), {GUEST_EMAIL}, 'guest_email', null from (
+        select least(node, other), greatest(node, other), {GUEST_EMAIL}, null from (
             select guest.node, case when holder.people = 1 then holder.label else min(guest.node) over (partition by email) end as other
             from guest left join holder using (email)
             where email is not null and coalesce(holder.people, 1) = 1
@@ -252,6 +252,12 @@ def _visitors(con: duckdb.DuckDBPyConnection) -> None:
 
 def _publishable(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> None:
     """Tables ``identities``, ``edges`` and ``review`` in the shape of ``identity_files.TABLES``."""
+    con.execute("create or replace table rule (rank integer, name varchar)")
+    names = [(rank, rule.name) for rank, rule in enumerate(rules.rules, start=1)]
+    con.executemany(
+        "insert into rule values (?, ?)",
+        [*names, (cluster.MANUAL, "decided"), (SIMILAR, "similar"), (GUEST_EMAIL, "guest_email")],
+    )
     con.execute(
         "create or replace table used as select e.*, a.label = b.label as is_used from edge as e "
         "join label as a on a.node = e.l join label as b on b.node = e.r"
@@ -260,19 +266,19 @@ def _publishable(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Rule
         f"""
         create or replace table identities as
         with best as (
-            select node, min_by(rule, (rank, -coalesce(weight, 0))) as rule,
-                min_by({{'weight': weight}}, (rank, -coalesce(weight, 0))).weight as weight
-            from (select l as node, rank, rule, weight from used where is_used
-                union all select r, rank, rule, weight from used where is_used)
+            select node, min(rank) as rank, case when min(rank) = {SIMILAR} then max(weight) end as weight
+            from (select l as node, rank, weight from used where is_used
+                union all select r, rank, weight from used where is_used)
             group by node
         )
         select r.kind as record_kind, r.source_id, r.source_system, customer_id, r.is_inferred, r.first_seen,
-            coalesce(best.rule, case when r.kind = '{evidence.GUEST}' then 'guest_email' else 'alone' end) as rule,
+            coalesce(rule.name, case when r.kind = '{evidence.GUEST}' then 'guest_email' else 'alone' end) as rule,
             best.weight as match_weight
         from record as r join label using (node) join customer using (label) left join best using (node)
+        left join rule using (rank)
         where r.kind = '{evidence.ACCOUNT}' or node in (
             select node from guest left join holder using (email) where email is not null and coalesce(people, 1) = 1)
-            or (best.rule = 'decided')
+            or (best.rank = {cluster.MANUAL})
         union all
         select '{evidence.VISITOR}', s.visitor_id, 'web', visitor.customer_id, false, min(day),
             case when any_value(how) = '1 signed_in' then 'signed_in' else 'ordered' end, null
@@ -281,7 +287,8 @@ def _publishable(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Rule
     )
     con.execute(
         "create or replace table edges as select a.kind as record_kind, a.source_id, b.kind as other_kind, b.source_id as other_id, "
-        "rank, rule, weight as match_weight, is_used from used join record as a on a.node = l join record as b on b.node = r"
+        "rank, rule.name as rule, weight as match_weight, is_used from used join rule using (rank) "
+        "join record as a on a.node = l join record as b on b.node = r"
     )
     con.execute(
         f"""

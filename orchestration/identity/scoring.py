@@ -242,22 +242,23 @@ def _all_are_new(con: duckdb.DuckDBPyConnection) -> bool:
 
 def score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> None:
     """Add to table ``pair_score`` the pairs in which a version of table ``new_state(state_id)`` takes part."""
-    new = "select state_id from new_state"
-    shares = " union ".join(
-        f"select state_id from candidate semi join (select {', '.join(b)} from candidate semi join new_state using (state_id)) "
-        f"using ({', '.join(b)})"
-        for b in _blocks()
-    )
-    con.execute(
-        "create or replace table compared as select *, true as is_new from candidate"
-        if _all_are_new(con)
-        else f"create or replace table compared as select *, state_id in ({new}) as is_new from candidate "
-        f"where state_id in ({new} union {shares})"
-    )
-    if not con.execute("select count(*) from compared").fetchall()[0][0]:
+    if not con.execute("select count(*) from candidate").fetchall()[0][0]:
         return
     model = read_model(settings)
-    found = linker(con, "compared", splink_settings(model, " and (l.is_new or r.is_new)"))
+    if _all_are_new(con):
+        found = linker(con, "candidate", splink_settings(model))
+    else:
+        new = "select state_id from new_state"
+        shares = " union ".join(
+            f"select state_id from candidate semi join (select {', '.join(b)} from candidate semi join new_state using (state_id)) "
+            f"using ({', '.join(b)})"
+            for b in _blocks()
+        )
+        con.execute(
+            f"create or replace table compared as select *, state_id in ({new}) as is_new from candidate "
+            f"where state_id in ({new} union {shares})"
+        )
+        found = linker(con, "compared", splink_settings(model, " and (l.is_new or r.is_new)"))
     # weights are kept without the prior, which follows the number of people
     least = rules.similar.review_from + math.log2(rules.similar.people or model.people or 1000)
     pairs = found.inference.predict(threshold_match_weight=least, warning_mode="never")
@@ -270,7 +271,10 @@ def score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) ->
 
 
 def drop_unblocked(con: duckdb.DuckDBPyConnection) -> None:
-    """Forget pairs that only a block which has grown too large had in common."""
+    """Forget pairs of earlier nights that only a block which has grown too large had in common."""
+    grown = "select (select count(*) from pair_score) > 0 and exists (select key from crowded anti join known_crowded using (key))"
+    if not con.execute(grown).fetchall()[0][0]:
+        return
     shared = " or ".join(" and ".join(f"a.{c} = b.{c}" for c in block) for block in _blocks())
     con.execute(
         "create or replace temp table blocked as select p.* from pair_score as p join candidate as a on a.state_id = p.state_l "

@@ -13,7 +13,7 @@ import numpy as np
 
 from orchestration import raw_zone
 from orchestration.contracts import Contract
-from orchestration.identity import cluster, evidence, match, registry, scoring
+from orchestration.identity import cluster, evidence, keys, registry, scoring
 from orchestration.identity.model import DEFAULT_MODEL, Model, ModelError, read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
 from orchestration.settings import Settings
@@ -92,7 +92,7 @@ def _trained(con: duckdb.DuckDBPyConnection, rules: Ruleset, through: date | Non
 
 def _people(con: duckdb.DuckDBPyConnection, rules: Ruleset, records: int) -> int:
     """How many people a record could be of: pairs of accounts for each pair of one person."""
-    match.exact_edges(con, rules)
+    keys.exact_edges(con, rules)
     edges = con.execute("select l, r from edge").fetchnumpy()
     nodes = con.execute("select coalesce(max(node), -1) + 1 from record").fetchall()[0][0]
     labels = cluster.components(nodes, np.asarray(edges["l"]), np.asarray(edges["r"]))

@@ -13,6 +13,8 @@ Keys = NDArray[np.uint64]
 _NEAR = 0.8
 #: Family names' initials with which a first name occurs, from which it is a name of several families.
 _FAMILIES = 3
+#: How many times rarer than a name a typing error of it is, at least: one in a hundred names has one, in any of its letters.
+_RARER = 100
 
 # Two spellings of one name differ by little, and not in the last letter alone: Marie and Maria, Jean and Jeanne, Daniel
 # and Daniela are persons, Danile and Daniel a typing error. An initial or a short form of up to three letters agrees.
@@ -26,12 +28,16 @@ _MACROS = (
         "create or replace temp macro is_short(a, b) as "
         "(len(a) <= 3 and starts_with(b, a)) or (len(b) <= 3 and starts_with(a, b))"
     ),
+    (
+        "create or replace temp macro is_variant(a, b) as "
+        "a = b or is_short(a, b) or a || right(a, 1) = b or b || right(b, 1) = a"
+    ),
     "create or replace temp macro letters(a) as array_to_string(list_sort(string_split(a, '')), '')",
     # Letters swapped, doubled, added or left out: the letters of the one are among those of the other. A case, because
     # each branch sees only the pairs that those before it left; joined by `or`, each comparison is made for all.
     (
         "create or replace temp macro is_spelling(a, b) as case when a is null or b is null then null "
-        "when a = b or is_short(a, b) or a || right(a, 1) = b or b || right(b, 1) = a then true "
+        "when is_variant(a, b) then true "
         "when least(len(a), len(b)) <= 3 or abs(len(a) - len(b)) > 2 or is_ending(a, b) then false "
         "when damerau_levenshtein(a, b) <= 1 then true when damerau_levenshtein(a, b) > 3 then false "
         "else levenshtein(letters(a), letters(b)) = abs(len(a) - len(b)) end"
@@ -45,6 +51,7 @@ _MACROS = (
         "and (year(a) <> year(b))::int + (month(a) <> month(b))::int + (day(a) <> day(b))::int >= 2 "
         "and not (year(a) = year(b) and month(a) = day(b) and day(a) = month(b))"
     ),
+    "create or replace temp macro is_same_day(a, b) as a is not null and b is not null and not is_other_day(a, b)",
     # one address mistyped: letters in other places, one too many, too few or another, and the same digits
     (
         "create or replace temp macro is_near_email(a, b) as least(len(a), len(b)) >= 8 and levenshtein(letters(a), letters(b)) <= 1 "
@@ -54,7 +61,16 @@ _MACROS = (
     ),
 )
 
-_SPELLS = "is_spelling({a}.first_name, {b}.first_name)"
+# Two forms of a first name are one name's typing errors only where nothing says that they are two names: both borne by several
+# families, neither a hundred times rarer (Elsa and Elisa), or another letter (Jade and Jane) without birth dates that agree.
+_SPELLS = (
+    "(case when not coalesce(is_spelling({a}.first_name, {b}.first_name), false) or is_variant({a}.first_name, {b}.first_name) "
+    "then is_spelling({a}.first_name, {b}.first_name) "
+    f"when least({{a}}.bearers, {{b}}.bearers) > 0 and {_RARER} * least({{a}}.bearers, {{b}}.bearers) "
+    ">= greatest({a}.bearers, {b}.bearers) then false "
+    "else len({a}.first_name) <> len({b}.first_name) or letters({a}.first_name) = letters({b}.first_name) "
+    "or is_same_day({a}.birth_date, {b}.birth_date) end)"
+)
 _DAY = "is_other_day({a}.birth_date, {b}.birth_date)"
 # First and family name are now and then entered the wrong way round. Where birth dates agree, names that are nearly equal
 # are of two people if both are borne by several families (Louis and Louise), and one is a typing error where only the other
@@ -62,7 +78,7 @@ _DAY = "is_other_day({a}.birth_date, {b}.birth_date)"
 _OTHER = (
     "(case when coalesce({spells}, true) then false "
     "when is_spelling({a}.first_name, {b}.last_name) or is_spelling({a}.last_name, {b}.first_name) then false "
-    f"when jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} and not {_DAY} "
+    f"when jaro_winkler_similarity({{a}}.first_name, {{b}}.first_name) >= {_NEAR} and is_same_day({{a}}.birth_date, {{b}}.birth_date) "
     "and (({a}.bearers > 0) <> ({b}.bearers > 0) "
     "or not ({a}.bearers > 0 or is_ending({a}.first_name, {b}.first_name))) then false else true end)"
 )
@@ -92,7 +108,7 @@ def is_similar(a: str, b: str) -> str:
         f"not coalesce({clash_of_names(a, b)}, false) "
         f"and (not coalesce(is_other_day({a}.birth_date, {b}.birth_date), false) or {a}.email is null or {b}.email is null "
         f"or {a}.email = {b}.email or is_near_email({a}.email, {b}.email) or coalesce({own}, false)) "
-        f"and (coalesce(is_spelling({a}.first_name, {b}.first_name), false) "
+        f"and (coalesce({_SPELLS.format(a=a, b=b)}, false) "
         f"or coalesce({a}.email <> {b}.email, true) or hash({a}.email) not in (select key from contested where name = 'email'))"
     )
 

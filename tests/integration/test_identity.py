@@ -257,6 +257,41 @@ def test_twins_of_nearly_one_name_with_one_email_stay_two_where_hardly_anybody_e
         assert len({found[f"{family}{n}"] for n in (1, 2, 3, 4)}) == 3
 
 
+def test_names_a_letter_apart_on_one_family_email_stay_two_and_a_typing_error_is_one_person(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    pairs = {
+        # two people: nobody else has the names, with birth dates and without; names that several families bear
+        "Petit": [("Jade", "1980-02-03"), ("Jane", "2009-05-06")],
+        "Roux": [("Lena", ""), ("Luna", "")],
+        "Sow": [("Elsa", ""), ("Elisa", "")],
+        # one person: letters swapped, one left out, another letter and the same day
+        "Abel": [("Daniel", ""), ("Danile", "")],
+        "Valois": [("Nicolas", ""), ("Nicols", "")],
+        "Noir": [("Hugo", "1980-02-03"), ("Hulo", "1980-02-03")],
+    }
+    people = [
+        person(
+            f"{family}{place}",
+            FirstName=first,
+            LastName=family,
+            BirthDate=born,
+            Email=f"chez.{family}@example.org",
+            City="Paris",
+        )
+        for family, two in pairs.items()
+        for place, (first, born) in enumerate(two)
+    ]
+    others = [
+        person(f"{first}{family}", FirstName=first, LastName=family)
+        for first in ("Elsa", "Elisa")
+        for family in ("Blanc", "Faure", "Henry")
+    ]
+    deliver(home, DAYS[0], people + others)
+    found = build(home)
+    together = {family for family in pairs if found[f"{family}0"] == found[f"{family}1"]}
+    assert together == {"Abel", "Valois", "Noir"}
+
+
 def published(home: Settings) -> dict[str, list[tuple]]:
     """What a build says of the records now."""
     with duckdb.connect() as con:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from orchestration.customer_value.assumptions import YEAR, ranks
-from orchestration.customer_value.cells import Floats
+from orchestration.customer_value.cells import Floats, Ints
 from orchestration.customer_value.groups import Groups, fit_groups, predict_groups
 from orchestration.customer_value.history import DAYS_PER_MONTH, OrderDays
 from orchestration.customer_value.purchases import PurchaseModel
@@ -19,6 +19,8 @@ MONTHS_BETWEEN = 3
 COVERAGE_LIMITS = (0.70, 0.90)
 #: More customers than this are thinned for the back-test: its figures are then exact to a third of a per cent.
 MOST_CUSTOMERS = 100_000
+#: Groups of customers by predicted value, in which predictions are held against what came. Equal predictions are in the same one.
+DECILES = 10
 #: Futures per point of the grid: errors of a point's quantiles cancel out over the points, whose mean is all that is looked at.
 DRAWS = 500
 
@@ -49,6 +51,10 @@ class Row:
     coverage_80: float = np.nan
     hits_80: float = np.nan
     top_decile_lift: float = np.nan
+    #: Customers, and their mean predicted and actual value, by decile of the prediction, the smallest first; nan where a decile is empty.
+    decile_customers: tuple[int, ...] = ()
+    decile_predicted: tuple[float, ...] = ()
+    decile_actual: tuple[float, ...] = ()
 
     @property
     def mae_naive(self) -> float:
@@ -133,6 +139,9 @@ def _row(cutoff: int, months: int, model: str, prediction: Prediction, actual: F
     certain = none > COVERAGE
     fair = np.where(certain & hit, COVERAGE / np.maximum(none, COVERAGE), hit)
     total = float(actual.sum())
+    decile = np.minimum((ranks(value) - 0.5) * DECILES // len(value), DECILES - 1).astype(np.int64)
+    size = np.bincount(decile, minlength=DECILES)
+    means = [_means(decile, size, of) for of in (value, actual)]
     top = np.argsort(-value, kind="stable")[: max(len(value) // 10, 1)]
     return Row(
         cutoff=cutoff,
@@ -152,7 +161,15 @@ def _row(cutoff: int, months: int, model: str, prediction: Prediction, actual: F
         coverage_80=float(fair.mean()),
         hits_80=float(hit.mean()),
         top_decile_lift=float(actual[top].mean()) / float(actual.mean()) if total > 0 else np.nan,
+        decile_customers=tuple(size.tolist()),
+        decile_predicted=means[0],
+        decile_actual=means[1],
     )
+
+
+def _means(decile: Ints, size: Ints, of: Floats) -> tuple[float, ...]:
+    sums = np.bincount(decile, of, DECILES)
+    return tuple(np.divide(sums, size, out=np.full(DECILES, np.nan), where=size > 0).tolist())
 
 
 def _mae(predicted: Floats, actual: Floats) -> float:

@@ -83,8 +83,9 @@ def backtested(run_parameters: Any, customers: Any, order_days: Any) -> Any:
     columns["horizon_months"] = [m or None for m in columns["horizon_months"]]
     text = {"model", "reason"}
     whole = {"customers", "horizon_months"}
+    by_decile = {"decile_customers": pa.int64(), "decile_predicted": pa.float64(), "decile_actual": pa.float64()}
     types = {n: pa.string() if n in text else pa.int64() if n in whole else pa.float64() for n in columns}
-    types |= {"cutoff_date": pa.date32(), "is_chosen": pa.bool_()}
+    types |= {"cutoff_date": pa.date32(), "is_chosen": pa.bool_(), **{n: pa.list_(t) for n, t in by_decile.items()}}
     return pa.table({n: pa.array(v, types[n]) for n, v in columns.items()})
 
 
@@ -94,7 +95,7 @@ def _gate(backtest_rows: Any) -> Gate:
     known = np.flatnonzero(~np.ma.getmaskarray(np.ma.asarray(table["cutoff_date"])) & ~np.isnat(_filled_dates(table)))
     rows = []
     for i in sorted(known, key=lambda i: (str(table["cutoff_date"][i]), str(table["model"][i]))):
-        figures = {f: _number(table[f][i]) for f in backtest.FIGURES}
+        figures: dict[str, Any] = {f: _number(table[f][i]) for f in backtest.FIGURES}
         day = int(_filled_dates(table)[i].astype("datetime64[D]").astype(int))
         rows.append(
             backtest.Row(

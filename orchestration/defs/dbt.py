@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test, get_subset_selection_for_context
 
-from orchestration import dbt_runner, dbt_tests, disk, quality, releases, warehouse
+from orchestration import charts, dbt_runner, dbt_tests, disk, quality, releases, warehouse
 from orchestration.column_lineage import Lineage, cached_lineage
 from orchestration.contracts import absent_tables
 from orchestration.dbt_runner import NodeResult
@@ -53,8 +53,12 @@ def as_events(
     rows: Mapping[str, int],
     lineages: Mapping[str, Lineage],
     account: Mapping[str, str],
+    pictures: Mapping[str, str],
 ) -> Iterator[Any]:
-    """dbt's results as Dagster's: a built model is a materialisation, a test is a check; ``account``: Markdown by test."""
+    """dbt's results as Dagster's: a built model is a materialisation, a test is a check.
+
+    ``account`` is Markdown by test, ``pictures`` by table.
+    """
     for result in results:
         node = manifest["nodes"].get(result.unique_id)
         if node is None or result.status == "skipped":
@@ -66,6 +70,11 @@ def as_events(
                     metadata["dagster/row_count"] = rows[node["relation_name"]]
                 if lineages.get(result.unique_id):
                     metadata["dagster/column_lineage"] = as_dagster_lineage(lineages[result.unique_id])
+                if node["name"] in pictures:
+                    metadata["chart"] = dg.MetadataValue.md(pictures[node["name"]])
+                    metadata["charts_of_the_release"] = dg.MetadataValue.path(
+                        settings.releases_dir / releases.CURRENT / charts.PAGE
+                    )
                 yield dg.MaterializeResult(asset_key=translator.get_asset_key(node), metadata=metadata)
         elif result.status != "error":
             check = get_asset_check_key_for_test(manifest, translator, result.unique_id, None)
@@ -162,7 +171,8 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
     built = warehouse.relations(settings)
     models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
     lineages = cached_lineage(settings.dbt_target_dir / "column_lineage.json", models, built.columns)
-    yield from as_events(results, built.rows, lineages, warehouse.account(settings))
+    pictures = {c.table: c.markdown for c in charts.draw(settings, settings.warehouse_dir / warehouse.DATAMART)}
+    yield from as_events(results, built.rows, lineages, warehouse.account(settings), pictures)
     sentence = failure_sentence(results)
     if sentence is not None:
         raise dg.Failure(description=sentence, allow_retries=False)

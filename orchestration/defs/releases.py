@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration import raw_zone, releases, restatements, warehouse
+from orchestration import charts, raw_zone, releases, restatements, warehouse
 from orchestration.defs.dbt import mart_keys, test_is_due
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
 from orchestration.defs.run_checks import before_release
@@ -66,6 +66,7 @@ def release(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterator[d
             "release_id": published.release_id,
             "as_of_date": as_of_date.isoformat(),
             "path": dg.MetadataValue.path(published.datamart),
+            "charts": dg.MetadataValue.path(published.folder / charts.PAGE),
             "tables": len(published.tables),
             "rows": sum(int(t["rows"]) for t in published.tables.values()),
             "share_of_sales_identified_by_channel": identified_sales(published.datamart),

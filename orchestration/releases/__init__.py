@@ -1,9 +1,20 @@
 """Releases: the published mart, built aside, audited, switched in by one rename, kept and rolled back to."""
 
-from orchestration.releases.catalogue import Release, current, list_releases, next_id, prune, records, roll_back, sweep
+from orchestration.releases.catalogue import (
+    CURRENT,
+    Release,
+    current,
+    list_releases,
+    next_id,
+    prune,
+    records,
+    roll_back,
+    sweep,
+)
 from orchestration.releases.publish import ReleaseError, basis, code_version, publish
 
 __all__ = [
+    "CURRENT",
     "Release",
     "ReleaseError",
     "basis",

@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration import charts
 from orchestration.contracts import Contract, default_contracts
 from orchestration.raw_zone import fingerprints, sync_folder, write_durably
 from orchestration.releases.catalogue import (
@@ -91,6 +92,7 @@ def _build_aside(
     aside = settings.releases_dir / f"{release_id}{BUILDING}"
     aside.mkdir()
     tables = _copy_audited(settings, DATAMART, aside)
+    write_durably(aside / charts.PAGE, charts.page(charts.draw(settings, aside / DATAMART)))
     if (settings.warehouse_dir / RESTRICTED).exists():
         private = aside / "restricted"
         private.mkdir(mode=0o700)

@@ -44,6 +44,13 @@ def test_the_mart_holds_the_true_totals_to_the_cent_and_the_row(published: Retai
     assert {metric: published.query(sql)[0][0] for metric, sql in found.items()} == {m: expected[m] for m in found}
 
 
+def test_the_charts_are_written_with_the_release(published: Retailer) -> None:
+    page = (published.home / "releases" / "current" / "charts.html").read_text()
+    customers, day = published.query("select count(*), max(snapshot_date) from mart.customer_rfm")[0]
+    assert f"{customers:,} customers on {day}" in page
+    assert page.count("<svg") == 4
+
+
 def test_every_bad_row_of_the_dirt_is_in_quarantine_or_a_declared_duplicate(published: Retailer) -> None:
     with open(published.landing / "truth" / "dirt.csv") as stream:
         dirt = list(csv.DictReader(stream))

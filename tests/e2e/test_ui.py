@@ -1,4 +1,4 @@
-"""Dagster's UI in a real browser: the lineage, a backfill of ten days, a red check with the mart untouched."""
+"""Dagster's UI in a real browser: the lineage, the charts, a backfill of ten days, a red check with the mart untouched."""
 
 import os
 from collections.abc import Iterator
@@ -86,6 +86,18 @@ def test_the_lineage_reads_as_the_flow_from_landing_to_release(page: Page, servi
     entries = lineage["assetMaterializations"][0]["metadataEntries"]
     columns = {e["columnName"]: e["columnDeps"] for entry in entries for e in entry.get("lineage") or []}
     assert {"assetKey": {"path": ["mart", "fct_order_lines"]}, "columnName": "net_amount"} in columns["net_amount"]
+
+
+@pytest.mark.parametrize("table", ["ltv_backtest", "customer_rfm", "pareto_monthly", "cohort_monthly"])
+def test_the_chart_of_a_table_is_seen_in_its_metadata(page: Page, service: Service, table: str) -> None:
+    page.goto(f"{service.url}/assets/mart/{table}?view=events")
+    picture, behind = page.locator('img[src^="data:image/svg+xml"]'), page.get_by_text("[Show Markdown]")
+    picture.or_(behind).first.wait_for()
+    if behind.count():  # long text
+        behind.first.click()
+        picture.wait_for()
+    assert picture.evaluate("image => image.complete && image.naturalWidth") >= 500
+    assert page.get_by_text("charts.html").count() > 0
 
 
 def test_ten_days_backfilled_in_the_ui_are_one_run_and_change_nothing(

@@ -222,6 +222,18 @@ def test_the_samples_truth_is_found_and_its_intervals_hold(estimated):
     assert all(f.passed for f in estimated.findings)
 
 
+def test_the_tenths_of_the_back_test_hold_every_customer_and_add_up_to_its_bias(estimated):
+    for row in estimated.backtest:
+        customers = np.array(row.decile_customers)
+        assert customers.sum() == row.customers
+        assert np.ptp(customers) <= row.customers / 10
+        held = customers > 0
+        predicted, actual = np.array(row.decile_predicted)[held], np.array(row.decile_actual)[held]
+        assert (np.diff(predicted) > 0).all()
+        sums = [float(customers[held] @ of) for of in (predicted, actual)]
+        assert sums[0] / sums[1] - 1 == pytest.approx(row.bias, abs=1e-9)
+
+
 def test_predictions_do_not_depend_on_the_order_of_rows(sample_history):
     groups = Groups(("all",), np.zeros(sample_history.size, np.int64))
     mixed = np.random.default_rng(1).permutation(len(sample_history))

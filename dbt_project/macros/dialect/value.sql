@@ -10,3 +10,16 @@
 {% macro spark__integer_series(first, last) -%}
     explode(sequence({{ first }}, {{ last }}))
 {%- endmacro %}
+
+{#- Item of a list, counted from 1. -#}
+{% macro list_item(items, position) -%}
+    {{ adapter.dispatch('list_item', 'fidelis')(items, position) }}
+{%- endmacro %}
+
+{% macro duckdb__list_item(items, position) -%}
+    {{ items }}[{{ position }}]
+{%- endmacro %}
+
+{% macro spark__list_item(items, position) -%}
+    element_at({{ items }}, {{ position }})
+{%- endmacro %}

@@ -285,7 +285,13 @@ def relation(settings: Settings, contract: Contract, days: Set[date] | None = No
     files = [quote_text(folder / f) for p in known if days is None or p.day in days for f in p.data]
     if not files:
         return empty_relation(contract)
-    return f"select {', '.join(columns)} from read_parquet([{', '.join(files)}])"
+    if not stale_days(settings, contract):
+        return f"select {', '.join(columns)} from read_parquet([{', '.join(files)}])"
+    # a day loaded before the contract gained a column has none: its values are unknown until the day is loaded again
+    return (
+        f"select {', '.join(columns)} from ({empty_relation(contract)} union all by name "
+        f"select * from read_parquet([{', '.join(files)}], union_by_name = true))"
+    )
 
 
 def empty_relation(contract: Contract) -> str:

@@ -13,7 +13,8 @@
 
 {#-
     What orders the versions of a customer's accounts for an attribute, by the variable `survivorship`: `most_recent`,
-    `most_trusted` or `most_complete`. The account number breaks ties.
+    `most_trusted` or `most_complete`; the e-mail address also `most_recent_verified`, as no source says it of anything else.
+    The account number breaks ties.
 -#}
 {% macro precedence(attribute, relation) -%}
     {%- set strategy = var('survivorship')[attribute] | default('most_recent') -%}
@@ -22,10 +23,19 @@
         'most_trusted': ['trust', 'delivery_date'],
         'most_complete': ['completeness', 'delivery_date', 'trust'],
     } -%}
+    {%- if attribute == 'email' -%}
+        {%- do parts.update({'most_recent_verified': ['verification', 'delivery_date', 'trust']}) -%}
+    {%- endif -%}
     {%- if execute and strategy not in parts -%}
         {{ exceptions.raise_compiler_error("survivorship of " ~ attribute ~ ": '" ~ strategy ~ "' is none of " ~ parts | join(', ')) }}
     {%- endif -%}
     {{ record(parts.get(strategy, []) + ['source_customer_id']) }}
+{%- endmacro %}
+
+
+{#- How far the e-mail address of an account's version is confirmed: by its owner, not known, known not to be. -#}
+{% macro email_verification(relation) -%}
+    case when {{ relation }}.is_email_verified then 2 when {{ relation }}.is_email_verified is null then 1 else 0 end
 {%- endmacro %}
 
 

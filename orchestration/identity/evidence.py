@@ -8,7 +8,7 @@ still recognised by the old one. Tables made in the working database:
 ``state``    node, state_id, and the normal forms: one row per account and distinct version of it.
 ``guest``    node, email of guest orders.
 ``visit``    visitor_id, node of whom a visitor was seen as, first_seen, how (signed_in, ordered).
-``seen``     visitor_id, customer_id, order_id, day: what was seen of each visitor, first on which delivery day.
+``seen``     visitor_id, customer_id, order_id, day: what was seen of each visitor who is no robot, first on which delivery day.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,11 @@ from orchestration import raw_zone
 from orchestration.contracts import Contract, default_contracts
 from orchestration.identity import values
 from orchestration.identity.ruleset import Ruleset
-from orchestration.settings import Settings
+from orchestration.rules import quote_text
+from orchestration.settings import DBT_PROJECT_DIR, Settings
+
+#: Which user agents are robots', and how many events in half an hour are no person's: the seed that marks sessions in the mart.
+_BOT_RULES = DBT_PROJECT_DIR / "seeds" / "web_bot_rules.csv"
 
 ACCOUNT, GUEST, VISITOR = "account", "guest_order", "visitor"
 COLUMNS = ("email", "phone", "first_name", "last_name", "street", "postal_code", "city", "loyalty_number")
@@ -46,12 +50,7 @@ def gather(
         table: _raw(settings, contracts, table, through)
         for table in ("customers", "orders", "campaign_messages", "web_events")
     }
-    known = (
-        any(c.name == "is_email_verified" for c in contracts["customers"].columns)
-        if "customers" in contracts
-        else False
-    )
-    verified = f"coalesce({'is_email_verified' if known else 'null'}, {rules.email.verified_where_unknown})"
+    verified = f"coalesce(is_email_verified, {rules.email.verified_where_unknown})"
     _written(con, raw, verified)
     _records(con, raw)
     values.learn(con, "written", rules, COLUMNS)
@@ -118,9 +117,40 @@ def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str], verified: s
         "create table guest_written as select source_id, email, first_seen from ordered "
         f"where kind = '{GUEST}' and email is not null and coalesce(is_test, false) = false"
     )
+    _seen(con, raw["web_events"])
+
+
+def _seen(con: duckdb.DuckDBPyConnection, events: str) -> None:
+    """What people's events say of each visitor: those of agents that the mart takes for robots, and bursts of events, say nothing."""
     con.execute(
-        "create table seen as select visitor_id, customer_id, order_id, min(_delivery_date) as day "
-        f"from {raw['web_events']} group by all"
+        f"create temp table bot_rule as select * from read_csv({quote_text(_BOT_RULES)}, header = true, "
+        "columns = {'rule_type': 'varchar', 'pattern': 'varchar', 'limit_value': 'bigint'})"
+    )
+    least = con.execute("select min(limit_value) from bot_rule where rule_type = 'events_per_half_hour'").fetchall()[0][
+        0
+    ]
+    con.execute(
+        "create temp table told as select visitor_id, customer_id, order_id, user_agent, min(_delivery_date) as day, "
+        f"count(*) as events from {events} group by all"
+    )
+    if least is not None:
+        con.execute(
+            f"create temp table busy as select visitor_id from told group by visitor_id having sum(events) >= {least}"
+        )
+        con.execute(
+            "create temp table calm as select visitor_id, customer_id, order_id, user_agent, _delivery_date as day from ("
+            "select *, count(*) over (partition by visitor_id, floor(epoch(event_at) / 1800)) as events "
+            f"from {events} semi join busy using (visitor_id)) where events < {least}"
+        )
+        con.execute("delete from told where visitor_id in (select visitor_id from busy)")
+        con.execute(
+            "insert into told select visitor_id, customer_id, order_id, user_agent, min(day), count(*) from calm group by all"
+        )
+    con.execute(
+        "create table seen as select visitor_id, customer_id, order_id, min(day) as day from told "
+        "where user_agent is null or user_agent not in (select agent from ("
+        "select distinct user_agent as agent from told where user_agent is not null) "
+        "join bot_rule on rule_type = 'agent_contains' and contains(lower(agent), pattern)) group by all"
     )
 
 

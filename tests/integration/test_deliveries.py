@@ -176,6 +176,12 @@ def test_days_loaded_by_other_rules_are_stale_and_not_pending_whatever_the_versi
     )
     load(settings, newer, NEXT_DAY)
     assert raw_zone.stale_days(settings, newer) == []
+    # days loaded before a column was added are read all the same: its values are unknown
+    wider = replace(newer, columns=(*newer.columns, replace(newer.columns[-1], name="remark", header=None)))
+    assert raw_zone.stale_days(settings, wider) == [DAY, NEXT_DAY]
+    with duckdb.connect() as con:
+        said = con.execute(f"select count(*), count(shop), count(remark) from ({raw_zone.relation(settings, wider)})")
+        assert said.fetchall() == [(4, 4, 0)]
 
 
 def test_a_new_column_is_named_by_a_warning_and_not_loaded(tmp_path: Path) -> None:

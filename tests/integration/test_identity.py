@@ -28,7 +28,7 @@ from tests.support.world import settings_in
 
 CONTRACTS = {t: c for t, c in default_contracts().items() if t in ("customers", "orders", "web_events")}
 DAYS = [date(2024, 1, day) for day in (1, 2, 3)]
-CUSTOMER = [c.header for c in CONTRACTS["customers"].columns]
+CUSTOMER = [c.header for c in CONTRACTS["customers"].columns if c.header]
 ORDER = [c.header for c in CONTRACTS["orders"].columns]
 
 
@@ -50,13 +50,14 @@ def guest(number: str, email: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def event(number: str, visitor: str, account: str | None) -> dict[str, Any]:
+def event(number: str, visitor: str, account: str | None, agent: str | None = None) -> dict[str, Any]:
     return {
         "id": number,
         "visitor": visitor,
         "user": {"account": account},
         "ts": "2024-01-01T10:00:00",
         "type": "page_view",
+        "agent": agent,
     }
 
 
@@ -149,6 +150,24 @@ def test_families_twins_and_devices_of_two_stay_two_and_one_person_is_one(tmp_pa
     assert not {"G2", "G5", "V2", "V3"} & found.keys()
 
 
+def test_what_a_robot_is_seen_as_says_nothing_of_a_device(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    people = [person("A1", FirstName="Anne", LastName="Roux"), person("B1", FirstName="Marc", LastName="Abel")]
+    events = [
+        event("e1", "V1", "A1", "Mozilla/5.0 (Windows NT 10.0)"),
+        # a robot went over the same device, another has one of its own; a burst is nobody's, the hour after it a person's
+        event("e2", "V1", "B1", "Mozilla/5.0 (compatible; bingbot/2.0)"),
+        event("e3", "V2", "A1", "python-requests/2.31"),
+        *(event(f"f{n}", "V3", "A1", "Mozilla/5.0") for n in range(1000)),
+        event("e4", "V3", "B1", "Mozilla/5.0") | {"ts": "2024-01-01T11:00:00"},
+    ]
+    deliver(home, DAYS[0], people, events=events)
+    found = build(home)
+    assert found["V1"] == found["A1"]
+    assert found["V3"] == found["B1"]
+    assert "V2" not in found
+
+
 def test_a_growing_cluster_keeps_its_id_and_a_merge_leaves_the_older_one(tmp_path: Path) -> None:
     home = settings_in(tmp_path)
     deliver(home, DAYS[0], [person("A", Email="a@example.com")])
@@ -203,9 +222,9 @@ def test_reviewed_pairs_are_decisions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("where_unknown", "customers"), [("true", 2), ("false", 3)])
 def test_an_address_that_is_not_verified_is_no_evidence(where_unknown: str, customers: int, tmp_path: Path) -> None:
     document = yaml.safe_load(Path("contracts/customers.yaml").read_text())
-    document["schema"][0]["properties"].append(
-        {"name": "is_email_verified", "physicalName": "EmailVerified", "logicalType": "boolean"}
-    )
+    column = next(p for p in document["schema"][0]["properties"] if p["name"] == "is_email_verified")
+    column["physicalName"] = "EmailVerified"
+    del column["customProperties"]
     file = tmp_path / "customers.yaml"
     file.write_text(yaml.safe_dump(document, sort_keys=False))
     rules = tmp_path / "rules.yaml"
@@ -220,7 +239,7 @@ def test_an_address_that_is_not_verified_is_no_evidence(where_unknown: str, cust
         writer.writeheader()
         for number, verified in (("A", "true"), ("B", ""), ("C", "false")):
             writer.writerow(person(number, Email="a@example.com", EmailVerified=verified))
-    contract = load_contract(file)
+    contract = load_contract(file, CONTRACTS["customers"])
     assert extract(home, contract, [DAYS[0]])[DAYS[0]].rows_quarantined == 0
     identity.build(home, {"customers": contract}, DAYS[0])
     found = ids(home)

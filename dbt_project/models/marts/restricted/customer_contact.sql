@@ -32,7 +32,8 @@ versions as (
         accounts.member_since,
         accounts.delivery_date,
         {{ source_trust('accounts.source_system') }} as trust,
-        {{ completeness('accounts') }} as completeness
+        {{ completeness('accounts') }} as completeness,
+        {{ email_verification('accounts') }} as verification
 
     from accounts
     inner join {{ ref('int_customer_identity') }} as identity on accounts.customer_id = identity.source_customer_id

@@ -10,6 +10,7 @@ versions as (
     {{ version_rows('customers', key=['customer_id'], columns=[
         'source_system',
         'email',
+        'is_email_verified',
         'phone',
         'first_name',
         'last_name',
@@ -49,6 +50,7 @@ final as (
         gender,
         loyalty_number,
 
+        is_email_verified,
         is_member,
 
         birth_date,

@@ -105,6 +105,8 @@ def _make_home(settings: Settings, then: Settings, known: Mapping[str, Mapping[s
     if decisions.exists():
         taken = [line for line in decisions.read_text().splitlines() if _was_taken(line, release)]
         decisions.write_text("".join(f"{line}\n" for line in taken))
+    if settings.activation_dir.exists():
+        then.activation_dir.symlink_to(settings.activation_dir.resolve(), target_is_directory=True)
     if settings.dbt_target_dir.exists():
         then.dbt_target_dir.symlink_to(settings.dbt_target_dir.resolve(), target_is_directory=True)
 

@@ -19,10 +19,11 @@ DEFAULT_CONTRACTS_DIR = PROJECT_DIR / "contracts"
 
 
 class Access(BaseModel):
-    """User and password (key id and secret, for S3) of one server of the contracts."""
+    """User and password (key id and secret, for S3) of one server; SFTP also takes the file of a private key."""
 
     user: str = ""
     password: SecretStr = SecretStr("")
+    key: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     holdout_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     alert_url: str = ""
     identity_rules: Path | None = None
+    audiences: Path | None = None
     s3_key_id: str = ""
     s3_secret: SecretStr = SecretStr("")
     s3_region: str = ""
@@ -60,9 +62,12 @@ class Settings(BaseSettings):
     pg_password: SecretStr = SecretStr("")
     http_user: str = ""
     http_password: SecretStr = SecretStr("")
+    sftp_user: str = ""
+    sftp_password: SecretStr = SecretStr("")
+    sftp_key: Path | None = None
     servers: dict[str, Access] = Field(default_factory=dict)
 
-    @field_validator("home", "contracts", "landing", "identity_rules")
+    @field_validator("home", "contracts", "landing", "identity_rules", "audiences", "sftp_key")
     @classmethod
     def _from_project(cls, value: Path | None) -> Path | None:
         return None if value is None else (PROJECT_DIR / value.expanduser()).resolve()
@@ -79,7 +84,7 @@ class Settings(BaseSettings):
         """The business time zone."""
         return ZoneInfo(self.timezone)
 
-    def access(self, server: str, kind: Literal["s3", "pg", "http"]) -> Access:
+    def access(self, server: str, kind: Literal["s3", "pg", "http", "sftp"]) -> Access:
         """What opens a server: its own entry in ``servers``, else the setting for all servers of its kind."""
         own = self.servers.get(server.lower().replace("-", "_"))
         if own is not None:
@@ -88,6 +93,8 @@ class Settings(BaseSettings):
             return Access(user=self.s3_key_id, password=self.s3_secret)
         if kind == "pg":
             return Access(user=self.pg_user, password=self.pg_password)
+        if kind == "sftp":
+            return Access(user=self.sftp_user, password=self.sftp_password, key=self.sftp_key)
         return Access(user=self.http_user, password=self.http_password)
 
     @property
@@ -114,6 +121,16 @@ class Settings(BaseSettings):
     def assignments_dir(self) -> Path:
         """Who is treated and who is held back, a file per campaign."""
         return self.home / "assignments"
+
+    @property
+    def activation_dir(self) -> Path:
+        """Audiences as they were exported, a folder each. Holds personal data."""
+        return self.home / "activation"
+
+    @property
+    def erasures_file(self) -> Path:
+        """Persons who asked to be erased: they are in no audience."""
+        return self.home / "privacy" / "erasures.csv"
 
     @property
     def warehouse_dir(self) -> Path:

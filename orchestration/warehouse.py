@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import accounting, identity_files, raw_zone
+from orchestration import accounting, activation_files, identity_files, raw_zone
 from orchestration.build_plan import BuildPlan, plan_build, remember_build
 from orchestration.build_plan import is_finished as build_is_finished
 from orchestration.contracts import Contract, default_contracts
@@ -147,6 +147,8 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str 
             ],
         )
         accounting.show_deliveries(con, settings, contracts)
+        con.execute("create schema if not exists activation")
+        con.execute(f"create or replace view activation.planned_actions as {activation_files.relation(settings)}")
         con.execute("create schema if not exists identity")
         for table in ("identities", "history"):
             con.execute(f"create or replace view identity.{table} as {identity_files.relation(settings, table)}")

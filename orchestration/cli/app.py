@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from orchestration.cli import identity
+from orchestration.cli import audience, identity
 from orchestration.cli.quarantine import quarantine
 from orchestration.cli.terminal import console, errors, fail, say, settings_or_exit, show
 from orchestration.settings import Settings
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity.app, name="identity")
+app.add_typer(audience.app, name="audience")
 
 
 @app.command()
@@ -84,11 +85,14 @@ def run(
         return
     assert isinstance(window, Window)
     outcome = run_night(settings, window, console)
+    if outcome.published:
+        _show_release(settings, outcome.checks)
+    for sentence in outcome.failures:
+        errors.print(f"- {sentence}", style="red", markup=False, highlight=False)
     if not outcome.published:
-        for sentence in outcome.failures:
-            errors.print(f"- {sentence}", style="red", markup=False, highlight=False)
         raise fail("No release was published; the previous one, if any, is untouched.")
-    _show_release(settings, outcome.checks)
+    if outcome.failures:
+        raise fail("The release is published; what came after it failed. `fidelis audience export` exports again.")
 
 
 def _date(moment: datetime | None) -> date | None:

@@ -165,7 +165,7 @@ def _run(settings: Settings, window: Window, console: "Console") -> Outcome:
         )
     written = next((e.result for e in ledger.read(settings) if e.run_id == run_id), "")
     failures = [] if result.success else _failures(settings, window, progress)
-    return Outcome(result.success, progress.checks, failures, written)
+    return Outcome(progress.is_published, progress.checks, failures, written)
 
 
 class _Progress:
@@ -180,6 +180,7 @@ class _Progress:
         self.checks = {"passed": 0, "warned": 0, "failed": 0}
         self.failed_checks: list[str] = []
         self.errors: list[str] = []
+        self.is_published = False
 
     def __enter__(self) -> "_Progress":
         self._display.start()
@@ -205,6 +206,8 @@ class _Progress:
             dg.DagsterEventType.STEP_SKIPPED,
         ):
             self._display.advance(self._task)
+            if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key == "release__datamart":
+                self.is_published = True
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
             self.errors.append(failure_sentence(event))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE and not self.errors:

@@ -50,6 +50,7 @@ def failure_alert(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         return dg.SkipReason("FIDELIS_ALERT_URL is empty: nobody is told")
     from apprise import Apprise
 
-    message = f"Run {context.dagster_run.run_id} failed: {context.failure_event.message}. The published release stays as it was."
+    failed = f"Run {context.dagster_run.run_id} failed: {context.failure_event.message}"
+    message = f"{failed}. A release is published whole or not at all; `fidelis runs` says which."
     sent = Apprise([settings.alert_url]).notify(title=f"Fidelis: {context.dagster_run.job_name} failed", body=message)
     return None if sent else dg.SkipReason("the alert could not be delivered; see the daemon's log")

@@ -73,15 +73,15 @@ def outcome(
 ) -> tuple[str, str]:
     """State and result of a run: the release that is not among those ``known`` before it, or why there is none."""
     made = [r for r in releases.list_releases(settings) if r.release_id not in known]
+    failures = instance.get_records_for_run(entry.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    failed = [failure_sentence(record.event_log_entry.get_dagster_event()) for record in failures[:3]]
     if made:
-        return ledger.PUBLISHED, ledger.describe_release(made[0], before)
+        return ledger.PUBLISHED, "; but ".join([ledger.describe_release(made[0], before), *failed])
     sentences = []
     if entry.first is not None and entry.last is not None:
         sentences = raw_zone.refusals(settings, contracts, entry.first, entry.last)
-    failures = instance.get_records_for_run(entry.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-    if failures:
-        events = [record.event_log_entry.get_dagster_event() for record in failures]
-        return ledger.FAILED, "; ".join(sentences[:3] or [failure_sentence(event) for event in events[:3]])
+    if failed:
+        return ledger.FAILED, "; ".join(sentences[:3] or failed)
     run = instance.get_run_by_id(entry.run_id)
     steps = run.asset_selection if run is not None else None
     if steps and not any(key.path[0] == "release" for key in steps):

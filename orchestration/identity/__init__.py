@@ -2,6 +2,7 @@
 
 from orchestration.identity.decisions import Decision, DecisionError, decisions_file, in_force, read_decisions
 from orchestration.identity.model import ModelError
+from orchestration.identity.normalise import phone as phone_number
 from orchestration.identity.registry import Outcome, build
 from orchestration.identity.ruleset import RulesError, load_rules
 from orchestration.identity.training import train
@@ -16,6 +17,7 @@ __all__ = [
     "decisions_file",
     "in_force",
     "load_rules",
+    "phone_number",
     "read_decisions",
     "train",
 ]

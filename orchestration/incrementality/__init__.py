@@ -5,13 +5,14 @@ Pure scipy, usable alone; no Dagster. An arm of a test is its customers and exac
 """
 
 from orchestration.incrementality.arms import Arm, Effect, InputError
-from orchestration.incrementality.assignment import Assigned, assign, is_held_out
+from orchestration.incrementality.assignment import Assigned, assign, held_out_sql, is_held_out
 from orchestration.incrementality.design import minimum_detectable_difference, sample_ratio_p_value
-from orchestration.incrementality.draw import Drawn, draw
+from orchestration.incrementality.draw import CUSTOMERS, Drawn, draw
 from orchestration.incrementality.means import adjusted_difference, difference_of_means
 from orchestration.incrementality.rates import difference_of_rates, wilson_interval
 
 __all__ = [
+    "CUSTOMERS",
     "Arm",
     "Assigned",
     "Drawn",
@@ -22,6 +23,7 @@ __all__ = [
     "difference_of_means",
     "difference_of_rates",
     "draw",
+    "held_out_sql",
     "is_held_out",
     "minimum_detectable_difference",
     "sample_ratio_p_value",

@@ -10,6 +10,8 @@ from orchestration.incrementality.arms import InputError
 
 Group = Literal["treated", "control", "holdout"]
 
+_HOLDOUT = "global holdout"
+
 
 @dataclass(frozen=True)
 class Assigned:
@@ -32,7 +34,14 @@ def is_held_out(customer_id: str, salt: str, share: float) -> bool:
     A larger share keeps everybody who was in the smaller one.
     """
     _check(share, "The holdout's share")
-    return _number(salt, "global holdout", customer_id) < int(share * 2**64)
+    return _number(salt, _HOLDOUT, customer_id) < int(share * 2**64)
+
+
+def held_out_sql(column: str, salt: str, share: float) -> str:
+    """The same as a condition of DuckDB over a column of customers."""
+    _check(share, "The holdout's share")
+    before = f"{len(salt)}:{salt}|{len(_HOLDOUT)}:{_HOLDOUT}|".replace("'", "''")
+    return f"(sha256('{before}' || {column})[:16] < '{int(share * 2**64):016x}')"
 
 
 def assign(

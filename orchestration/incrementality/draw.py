@@ -14,11 +14,14 @@ from orchestration.incrementality.assignment import Assigned, assign
 from orchestration.settings import Settings
 
 _HEADER = ("campaign_id", "customer_id", "segment", "group")
-#: What a condition may name: the current customers with their segment and their value.
-_CUSTOMERS = (
+#: What a condition may name: the current customers with their segment, their value and what is expected of them.
+CUSTOMERS = (
     "(select * from mart.dim_customer where is_current) "
     "left join (select customer_id, segment, recency_days, frequency, monetary from mart.customer_rfm) using (customer_id) "
-    "left join mart.customer_value using (customer_id)"
+    "left join (select * exclude (as_of_date) from mart.customer_value) using (customer_id) "
+    "cross join (select max(as_of_date) as as_of_date from mart.customer_value) "
+    "left join (select customer_id, p_alive, expected_orders_12m, predicted_value_12m, expected_next_order_date, churn_risk, value_tier "
+    "from mart.customer_ltv) using (customer_id)"
 )
 
 
@@ -41,7 +44,7 @@ def draw(
     """
     try:
         rows = con.execute(
-            f"select customer_id, coalesce(segment, 'no order') from {_CUSTOMERS} where {where}\n"
+            f"select customer_id, coalesce(segment, 'no order') from {CUSTOMERS} where {where}\n"
         ).fetchall()
     except duckdb.Error as error:
         raise InputError(f"The condition '{where}' cannot be answered: {error}") from error

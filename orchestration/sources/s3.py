@@ -15,12 +15,13 @@ from orchestration.sources.files import DeliveredFile, DeliveryError, SourceErro
 _REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "401", "403"}
 
 
-def _client(settings: Settings, contract: Contract) -> Any:
+def client(settings: Settings, server: str, endpoint: str | None) -> Any:
+    """A client of the storage that the setting for ``server`` opens; ``endpoint`` is its URL, where it is not Amazon's."""
     import boto3
     from botocore.config import Config
 
-    access = settings.access(contract.server.name, "s3")
-    endpoint = contract.server.endpoint or settings.s3_endpoint or None
+    access = settings.access(server, "s3")
+    endpoint = endpoint or settings.s3_endpoint or None
     # storage other than Amazon's seldom has a domain per bucket
     style = {"addressing_style": "path"} if endpoint else {}
     return boto3.client(
@@ -33,22 +34,22 @@ def _client(settings: Settings, contract: Contract) -> Any:
     )
 
 
-def _explained(contract: Contract, error: Exception) -> Exception:
+def explained(bucket: str, named_in: str, error: Exception) -> SourceError:
     """What an error of the client means to the person who has to act; the client's own text holds no secret."""
     from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
-    bucket = f"s3://{contract.server.bucket}"
+    place = f"s3://{bucket}"
     variables = "FIDELIS_S3_KEY_ID and FIDELIS_S3_SECRET"
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return SourceError(f"{bucket}: there is no access key; set {variables}")
+        return SourceError(f"{place}: there is no access key; set {variables}")
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         if code in _REFUSED:
-            return SourceError(f"{bucket}: the access key is refused ({code}); check {variables} and its rights")
+            return SourceError(f"{place}: the access key is refused ({code}); check {variables} and its rights")
         if code == "NoSuchBucket":
-            return SourceError(f"{bucket}: there is no such bucket; {contract.file.name} names it")
-        return SourceError(f"{bucket}: {code}: {' '.join(str(error).split())}")
-    return SourceError(f"{bucket} cannot be reached: {' '.join(str(error).split())}")
+            return SourceError(f"{place}: there is no such bucket; {named_in} names it")
+        return SourceError(f"{place}: {code}: {' '.join(str(error).split())}")
+    return SourceError(f"{place} cannot be reached: {' '.join(str(error).split())}")
 
 
 def discover(settings: Settings, contract: Contract) -> dict[date, tuple[DeliveredFile, ...]]:
@@ -60,7 +61,7 @@ def discover(settings: Settings, contract: Contract) -> dict[date, tuple[Deliver
     prefix = re.split(r"[*?]", glob)[0]
     found: dict[date, list[DeliveredFile]] = {}
     try:
-        pages = _client(settings, contract).get_paginator("list_objects_v2")
+        pages = client(settings, contract.server.name, contract.server.endpoint).get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=contract.server.bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 day = day_of(contract, item["Key"]) if pattern or expression.match(item["Key"]) else None
@@ -69,7 +70,7 @@ def discover(settings: Settings, contract: Contract) -> dict[date, tuple[Deliver
                     version = item["ETag"].strip('"')
                     found.setdefault(day, []).append(DeliveredFile(day, Path(), name, item["Size"], 0, version))
     except (BotoCoreError, ClientError, ValueError) as error:
-        raise _explained(contract, error) from None
+        raise explained(contract.server.bucket, contract.file.name, error) from None
     return {day: tuple(sorted(files, key=lambda f: f.name)) for day, files in sorted(found.items())}
 
 
@@ -81,19 +82,19 @@ def fetch(
     from boto3.s3.transfer import TransferConfig
     from botocore.exceptions import BotoCoreError, ClientError
 
-    client, local = _client(settings, contract), []
+    storage, local = client(settings, contract.server.name, contract.server.endpoint), []
     for file in files:
         path = local_copy(folder, file.name)
         key = file.name.removeprefix(f"s3://{contract.server.bucket}/")
         try:
-            head = client.head_object(Bucket=contract.server.bucket, Key=key)
+            head = storage.head_object(Bucket=contract.server.bucket, Key=key)
             if head["ETag"].strip('"') != file.version:
                 raise DeliveryError(f"{file.name} was replaced while it was being loaded; the next run takes it")
-            client.download_file(contract.server.bucket, key, str(path), Config=TransferConfig(max_concurrency=2))
+            storage.download_file(contract.server.bucket, key, str(path), Config=TransferConfig(max_concurrency=2))
         except (BotoCoreError, ClientError, Boto3Error) as error:
             if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey"):
                 raise DeliveryError(f"{file.name} was removed while it was being loaded") from None
-            raise _explained(contract, error) from None
+            raise explained(contract.server.bucket, contract.file.name, error) from None
         _check(file, path, head)
         local.append(replace(file, path=path))
     return tuple(local)

@@ -75,6 +75,23 @@ def test_days_run_in_pieces_and_out_of_order_give_the_same_mart_as_one_range(
     assert other.content() == published.content()
 
 
+def test_an_audience_holds_nobody_who_may_not_be_written_to(published: Retailer) -> None:
+    told = Retailer(published.home, {"FIDELIS_AUDIENCES": "audiences"})
+    assert "champions_email: " in told.fidelis("audience", "export").stdout
+    files = sorted(published.home.glob("activation/champions_email/current/full.parquet"))
+    barred = published.query(f"""
+        with barred as (
+            select customer_id from mart.dim_customer where is_current and not consent_email
+            union select customer_id from mart.fct_campaign_messages where complained_at is not null or bounced_at is not null
+        )
+        select count(*), count(*) filter (where customer_id in (from barred)), bool_and(segment = 'champion')
+        from read_parquet('{files[0]}')
+    """)
+    assert barred[0][0] > 0
+    assert barred[0][1:] == (0, True)
+    assert "no difference" in told.fidelis("audience", "export", "champions_email").stdout
+
+
 def test_running_again_and_a_full_refresh_give_the_same_mart(published: Retailer) -> None:
     before = published.content()
     published.fidelis("run", "--from", "2023-01-20", "--to", "2023-01-22")

@@ -124,6 +124,7 @@ reported as (
         reactions.message_id,
         reactions.order_id,
         reactions.reaction_type,
+        reactions.bounce_type,
         'reported' as evidence,
         machine_agents.user_agent is not null
         or (
@@ -161,6 +162,7 @@ derived as (
         messages.message_id,
         orders.order_id,
         'converted' as reaction_type,
+        cast(null as {{ dbt.type_string() }}) as bounce_type,
         case when lower(orders.coupon_code) = lower(messages.coupon_code) then 'coupon' else 'order' end as evidence,
         false as is_machine,
         orders.ordered_at as reacted_at
@@ -202,11 +204,10 @@ final as (
         messages.campaign_id,
         messages.customer_id,
         happened.order_id,
-
         happened.reaction_type,
+        happened.bounce_type,
         happened.evidence,
         happened.is_machine,
-
         happened.reacted_at,
         {{ business_date('happened.reacted_at', 'run.business_timezone') }} as reaction_date
 

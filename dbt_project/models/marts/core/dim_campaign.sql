@@ -15,6 +15,10 @@ referenced as (
     select campaign_id from {{ ref('stg_shop__orders') }}
     union
     select acquisition_campaign_id as campaign_id from {{ ref('stg_crm__customers') }}
+    union
+    select planned.campaign_id
+    from {{ source('activation', 'planned_actions') }} as planned
+    inner join {{ source('control', 'run_parameters') }} as run on planned.planned_on <= run.as_of_date
 
 ),
 

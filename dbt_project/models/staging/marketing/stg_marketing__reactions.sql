@@ -20,6 +20,7 @@ final as (
 
         reaction_type,
         user_agent,
+        bounce_type,
 
         reacted_at,
         _delivery_date as delivery_date

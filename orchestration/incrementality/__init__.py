@@ -10,6 +10,7 @@ from orchestration.incrementality.design import minimum_detectable_difference, s
 from orchestration.incrementality.draw import CUSTOMERS, Drawn, draw
 from orchestration.incrementality.means import adjusted_difference, difference_of_means
 from orchestration.incrementality.rates import difference_of_rates, wilson_interval
+from orchestration.incrementality.strata import Matched, matched_difference
 
 __all__ = [
     "CUSTOMERS",
@@ -18,6 +19,7 @@ __all__ = [
     "Drawn",
     "Effect",
     "InputError",
+    "Matched",
     "adjusted_difference",
     "assign",
     "difference_of_means",
@@ -25,6 +27,7 @@ __all__ = [
     "draw",
     "held_out_sql",
     "is_held_out",
+    "matched_difference",
     "minimum_detectable_difference",
     "sample_ratio_p_value",
     "wilson_interval",

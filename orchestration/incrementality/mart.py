@@ -1,6 +1,6 @@
 """Incrementality between the mart and the statistics: exact sums per arm in, an Arrow table of effects out.
 
-Called by dbt's Python model ``int_campaign_effects``.
+Called by dbt's Python models ``int_campaign_effects`` and ``int_loyalty_effects``.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from orchestration.incrementality.arms import Arm, Effect, InputError
 from orchestration.incrementality.design import minimum_detectable_difference, sample_ratio_p_value
 from orchestration.incrementality.means import adjusted_difference, difference_of_means
 from orchestration.incrementality.rates import difference_of_rates
+from orchestration.incrementality.strata import matched_difference
 from orchestration.settings import load_settings
 
 #: Outcomes of int_campaign_arms; those that are rates have 0 or 1 per customer.
@@ -21,6 +22,10 @@ _NUMBERS = (
     "value_treated", "value_control", "difference", "difference_low", "difference_high", "p_value",
     "minimum_detectable_difference", "sample_ratio_p_value", "variance_kept",
 )  # fmt: skip
+#: Of loyalty actions: who is compared, and over how many months.
+COMPARISONS = ("matched", "held_out")
+HORIZONS = (12, 24, 36)
+
 _EMPTY = Arm(0, Fraction(0), Fraction(0))
 
 
@@ -104,3 +109,78 @@ def _shown(effect: Effect) -> dict[str, float]:
         "p_value": effect.p_value,
         "variance_kept": effect.variance_kept,
     }
+
+
+def loyalty(strata: Any) -> Any:
+    """Table of what loyalty actions brought: a row per comparison and horizon, from the sums by stratum.
+
+    Nulls and the reason where there is too little.
+    """
+    import pyarrow as pa
+
+    columns = list(strata.columns)
+    sides: dict[tuple[str, int], dict[str, dict[bool, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
+    for row in strata.order("comparison, horizon_months, stratum, is_treated").fetchall():
+        named = dict(zip(columns, row, strict=True))
+        sides[named["comparison"], named["horizon_months"]][named["stratum"]][named["is_treated"]] = named
+    found = [
+        {"comparison": comparison, "horizon_months": months, **_return(list(sides[comparison, months].values()))}
+        for comparison in COMPARISONS
+        for months in HORIZONS
+    ]
+    whole = ("horizon_months", "members", "members_compared", "compared_with")
+    numbers = (
+        "margin_per_member", "margin_per_compared", "margin_gain", "margin_gain_low", "margin_gain_high", "p_value",
+        "cost_per_member", "roi", "roi_low", "roi_high",
+    )  # fmt: skip
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("comparison", "reason")]
+        + [(name, pa.int64()) for name in whole]
+        + [(name, pa.float64()) for name in numbers]
+    )
+    return pa.Table.from_pylist(found, schema=schema)
+
+
+def _return(strata: list[dict[bool, dict[str, Any]]]) -> dict[str, Any]:
+    """``strata``: by whether treated, the sums of each stratum."""
+    row: dict[str, Any] = {"members": sum(s[True]["customers"] for s in strata if True in s)}
+    both = [
+        (s[True], s[False])
+        for s in strata
+        if len(s) == len((True, False)) and min(r["customers"] for r in s.values()) > 1
+    ]
+    if (
+        sum(r["orders"] for pair in both for r in pair)
+        > 0
+        == sum(r["orders_of_known_cost"] for pair in both for r in pair)
+    ):
+        return row | {"reason": "the costs of the goods sold are not known"}
+    try:
+        margin = matched_difference([(_sums(a, "margin"), _sums(b, "margin")) for a, b in both])
+    except InputError as error:
+        return row | {"reason": str(error)}
+    effect = margin.effect
+    # in the mix of the members compared, as the margins are
+    cost = float(
+        sum(Fraction(a["cost_total"]) - a["customers"] * Fraction(b["cost_total"]) / b["customers"] for a, b in both)
+        / margin.treated
+    )
+    row |= {
+        "members_compared": margin.treated,
+        "compared_with": margin.control,
+        "margin_per_member": margin.value_treated,
+        "margin_per_compared": margin.value_control,
+        "margin_gain": effect.difference,
+        "margin_gain_low": effect.low,
+        "margin_gain_high": effect.high,
+        "p_value": effect.p_value,
+        "cost_per_member": cost,
+    }
+    if cost <= 0:
+        return row | {"reason": "no cost of loyalty campaigns beyond that of those compared with"}
+    gains = {"roi": effect.difference, "roi_low": effect.low, "roi_high": effect.high}
+    return row | {name: (gain - cost) / cost for name, gain in gains.items()}
+
+
+def _sums(row: dict[str, Any], outcome: str) -> Arm:
+    return Arm(row["customers"], Fraction(row[f"{outcome}_total"]), Fraction(row[f"{outcome}_squares"]))

@@ -25,6 +25,10 @@ CUTS = {
             "where channel_id is null"
         ),
     ),
+    "acquisition_monthly": (
+        ["metric_time__month"],
+        "select period_start as metric_time__month, * from mart.acquisition_monthly where channel_id is null",
+    ),
     "pareto_monthly": (
         ["metric_time__day"],
         "select snapshot_date as metric_time__day, * from mart.pareto_monthly where channel_id is null",
@@ -94,7 +98,7 @@ def test_each_metric_is_the_column_of_its_table(published: Retailer, project: Pa
     assert columns
     group_by, rows = CUTS[table]
     ask(published, project, list(columns), group_by, tmp_path / "answer.csv")
-    rounded = {"average_basket", "cumulative_margin_per_customer"}
+    rounded = {"average_basket", "cumulative_margin_per_customer", "cost_per_new_customer"}
     same = [
         f"coalesce(abs(asked.{name} - kept.{column}), case when asked.{name} is null and kept.{column} is null "
         f"then 0 else 1 end) <= {0.005 if column in rounded else 1e-9}"

@@ -27,6 +27,7 @@ _WITHOUT_PYTHON = (
     "int_ltv_findings+",
     "int_campaign_effects+",
     "int_channel_effects+",
+    "int_loyalty_effects+",
     "int_kpi_restatements+",
 )
 

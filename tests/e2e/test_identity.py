@@ -10,8 +10,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tests.e2e.conftest import Retailer, copy_of
+from tests.e2e.service import serving
+from tests.e2e.test_ui import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +179,45 @@ def test_logs_documents_checks_and_the_ledger_name_nobody(published: Retailer, t
                 events.append((f"{file.name} {table}", "\n".join(rows).encode()))
     assert any(b"ASSET_CHECK_EVALUATION" in text for _, text in events)
     assert named_in(events, secrets, tmp_path) == []
+
+
+_ENTRIES = (
+    "metadataEntries { label description ... on TextMetadataEntry { text } ... on MarkdownMetadataEntry { mdStr } "
+    "... on JsonMetadataEntry { jsonString } ... on PathMetadataEntry { path } ... on TableMetadataEntry { table { records } } }"
+)
+_ASSETS = (
+    "{ assetNodes { assetKey { path } description assetMaterializations(limit: 50) { " + _ENTRIES + " } "
+    "assetChecksOrError { ... on AssetChecks { checks { name description executionForLatestMaterialization { "
+    "evaluation { description " + _ENTRIES + " } } } } } } }"
+)
+_PAGES = (
+    ("assets/identity/identities?view=events", "customers_by_number_of_accounts"),
+    ("assets/identity/identities?view=checks", "largest_cluster"),
+    ("assets/raw/customers?view=events", "customers"),
+    ("assets/raw/customers?view=checks", "delivered"),
+    ("assets/raw/orders?view=checks", "delivered"),
+    ("assets/restricted/customer_contact?view=events", "customer_contact"),
+    ("assets/release/datamart?view=events", "share_of_sales_identified_by_channel"),
+)
+
+
+def test_what_the_ui_shows_names_nobody(published: Retailer, tmp_path: Path) -> None:
+    shown = {}
+    with serving(published) as service, sync_playwright() as playwright:
+        shown["metadata of assets and checks"] = json.dumps(service.ask(_ASSETS), ensure_ascii=False)
+        (run,) = service.ask("{ runsOrError(limit: 1) { ... on Runs { results { id } } } }")["runsOrError"]["results"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1600, "height": 4000})
+        page.set_default_timeout(60_000)
+        for address, text in (*_PAGES, (f"runs/{run['id']}", "RUN_SUCCESS")):
+            page.goto(f"{service.url}/{address}")
+            page.get_by_text(text).first.wait_for()
+            shown[address] = page.content()
+        browser.close()
+    assert "days_of_run" in shown["metadata of assets and checks"]
+    assert (
+        named_in(((name, text.encode()) for name, text in shown.items()), secrets_of(published.landing), tmp_path) == []
+    )
 
 
 def test_what_the_commands_print_names_nobody(published: Retailer, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from orchestration import identity, identity_files
 from orchestration.contracts import default_contracts, load_contract
 from orchestration.extraction import extract
-from orchestration.identity import actions, cluster, decisions, scoring
+from orchestration.identity import actions, cluster, decisions, quality, scoring
 from orchestration.identity.ruleset import DEFAULT_RULES
 from orchestration.settings import Settings
 from tests.support.world import settings_in
@@ -206,6 +206,40 @@ def test_a_split_gives_the_smaller_part_a_new_id_even_where_it_has_the_founder_a
     assert build(home, DAYS[1]) == before
 
 
+def test_the_figures_are_those_of_the_registry_and_of_the_labelled_pairs(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    people = [person(n, Email="anne@example.com") for n in ("A1", "A2", "A3")]
+    people += [person("B1", FirstName="Marc", LastName="Abel"), person("C1", FirstName="Zoe", LastName="Sow")]
+    deliver(home, DAYS[0], people, [guest("G1", "anne@example.com"), guest("G2", "new@example.com")])
+    build(home)
+    found = quality.figures(home)
+    assert found.records == {"account": 5, "guest_order": 2}
+    # a guest without an account is a customer of none
+    assert found.cluster_sizes == {0: 1, 1: 2, 3: 1}
+    assert (found.largest_cluster, found.review_pairs, found.precision, found.recall) == (3, 0, None, None)
+    labels = quality.labels_file(home)
+    # three pairs are joined, one of them by error; of the three true ones two are found
+    labels.write_text("source_id,other_id,is_same\nA1,A2,true\nA2,A3,true\nA1,A3,false\nB1,C1,true\nA1,B1,false\n")
+    found = quality.figures(home)
+    assert (found.precision, found.recall) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    labels.write_text("one,other\nA1,A2\n")
+    with pytest.raises(quality.LabelsError, match="needs the columns source_id, other_id, is_same"):
+        quality.figures(home)
+
+
+def test_identified_sales_are_the_share_of_a_channels_net_amount_over_all_months(tmp_path: Path) -> None:
+    release = tmp_path / "datamart.duckdb"
+    with duckdb.connect(str(release)) as con:
+        con.execute("create schema mart")
+        con.execute(
+            "create table mart.kpi_monthly as select * from (values "
+            "(date '2024-01-01', 'WEB', 100.0, 50.0), (date '2024-02-01', 'WEB', 300.0, 250.0), "
+            "(date '2024-01-01', 'SHOP', 80.0, 0.0), (date '2024-01-01', 'NONE', 0.0, 0.0), (date '2024-01-01', null, 480.0, 300.0)) "
+            "as t(month_start, channel_id, net_amount, identified_net_amount)"
+        )
+    assert quality.identified_sales(release) == {"SHOP": 0.0, "WEB": 0.75}
+
+
 def test_reviewed_pairs_are_decisions(tmp_path: Path) -> None:
     home = settings_in(tmp_path)
     deliver(home, DAYS[0], [person("A", Email="a@example.com"), person("B", Email="b@example.com")])
@@ -320,11 +354,19 @@ def published(home: Settings) -> dict[str, list[tuple]]:
         }
 
 
-def night(home: Settings, files: Mapping[date, Sequence[Mapping[str, str]]], **options: bool) -> dict[str, list[tuple]]:
-    """Deliver the accounts of each day, again where the day was delivered before, and build."""
+Others = tuple[Sequence[Mapping[str, str]], Sequence[Mapping[str, Any]]]
+
+
+def night(
+    home: Settings,
+    files: Mapping[date, Sequence[Mapping[str, str]]],
+    others: Mapping[date, Others] | None = None,
+    **options: bool,
+) -> dict[str, list[tuple]]:
+    """Deliver the accounts of each day, and guest orders and events, again where the day was delivered before, and build."""
     for day, people in files.items():
-        deliver(home, day, people, only="customers")
-    identity.build(home, {"customers": CONTRACTS["customers"]}, DAYS[-1], **options)
+        deliver(home, day, people, *(others[day] if others else ()), only=None if others else "customers")
+    identity.build(home, CONTRACTS if others else {"customers": CONTRACTS["customers"]}, DAYS[-1], **options)
     return published(home)
 
 
@@ -361,7 +403,22 @@ DECISION = st.one_of(
     st.tuples(st.just("split"), st.sampled_from(ACCOUNTS)),
     st.just(("undo", "D00001")),
 )
-NIGHT = st.tuples(st.sampled_from(DAYS), st.lists(ROW, max_size=8, unique_by=lambda row: row[0]), DECISION)
+GUESTS = st.lists(
+    st.tuples(st.sampled_from(["O1", "O2"]), st.sampled_from(["anne.roux@example.com", "new@example.com"])),
+    max_size=2,
+    unique_by=lambda row: row[0],
+)
+VISITS = st.lists(st.tuples(st.sampled_from("VW"), st.sampled_from([*ACCOUNTS[:3], None, "O1"])), max_size=3)
+NIGHT = st.tuples(
+    st.sampled_from(DAYS), st.lists(ROW, max_size=8, unique_by=lambda row: row[0]), DECISION, GUESTS, VISITS
+)
+
+
+def seen_as(number: int, visitor: str, whom: str | None) -> dict[str, Any]:
+    """An event of a visitor signed in with an account, or ordering as a guest."""
+    if whom and whom.startswith("O"):
+        return event(f"{number}", visitor, None) | {"type": "purchase", "order_no": whom}
+    return event(f"{number}", visitor, whom)
 
 
 def decide(home: Settings, decision: tuple[str, ...] | None) -> None:
@@ -382,25 +439,27 @@ def decide(home: Settings, decision: tuple[str, ...] | None) -> None:
 def test_night_after_night_equals_from_nothing_whatever_the_order_of_rows(
     tmp_path_factory: pytest.TempPathFactory, nights: list[tuple], seed: int
 ) -> None:
-    """A night delivers a day, the first time or again with other rows: accounts come, change, are corrected and go."""
+    """A night delivers a day, the first time or again with other rows: accounts, guests and visitors come, change and go."""
     one, other = (settings_in(tmp_path_factory.mktemp("home")) for _ in range(2))
     files: dict[date, list[dict[str, str]]] = {}
+    others: dict[date, tuple[list[dict[str, str]], list[dict[str, Any]]]] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "RARE", 2)
-        for day, rows, decision in nights:
+        for day, rows, decision, guests, visits in nights:
             files[day] = [
                 person(n, FirstName=first, LastName=last, Email=mail, BirthDate=born, Street=street, PostalCode=code)
                 for n, (first, last), mail, born, (street, code) in rows
             ]
-            found = night(one, {day: files[day]})
+            others[day] = ([guest(*row) for row in guests], [seen_as(n, *visit) for n, visit in enumerate(visits)])
+            night(one, {day: files[day]}, others)
             decide(one, decision)
-        found = night(one, {})
-        for people in files.values():
-            random.Random(seed).shuffle(people)
+        found = night(one, {}, others)
+        for rows in (*files.values(), *(rows for two in others.values() for rows in two)):
+            random.Random(seed).shuffle(rows)
         if decisions.decisions_file(one).exists():
             other.identity_dir.mkdir(parents=True)
             shutil.copy(decisions.decisions_file(one), decisions.decisions_file(other))
-        assert found == night(other, files)
+        assert found == night(other, files, others)
 
 
 @given(

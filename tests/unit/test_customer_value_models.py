@@ -237,8 +237,8 @@ def misses(name, seeds):
         else:
             truth = TRUTH[name]
             world = live(name, truth, np.floor(rng.uniform(200, 730, 6000)), 0, rng)
-            # to the nearest half day: not the exact moments, whose tables would be large, and not cut off, which would be a bias
-            recency = np.where(world.frequency > 0, np.maximum(np.round(2 * world.recency) / 2, 0.5), 0)
+            # to the nearest day: not the exact moments, whose tables would be large, and not cut off, which would be a bias
+            recency = np.where(world.frequency > 0, np.maximum(np.round(world.recency), 0.5), 0)
             fit = MODELS[name].fit(Cells.of(world.frequency, recency, world.age))
         errors = np.array(list(fit.standard_errors.values()))
         missed += not fit.verdict.usable or bool((np.abs(fit.theta - truth) > 3 * errors).any())

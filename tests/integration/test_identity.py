@@ -1,104 +1,23 @@
 """The registry over delivered files: who is one person, who is not, and that nights, order and decisions change only what they should."""
 
-import contextlib
 import csv
-import gzip
-import json
 import random
-import shutil
-from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration import identity, identity_files
-from orchestration.contracts import default_contracts, load_contract
+from orchestration.contracts import load_contract
 from orchestration.extraction import extract
-from orchestration.identity import actions, cluster, decisions, quality, scoring
+from orchestration.identity import actions, cluster, quality
 from orchestration.identity.ruleset import DEFAULT_RULES
-from orchestration.settings import Settings
+from tests.support.people import CONTRACTS, CUSTOMER, DAYS, build, deliver, event, guest, ids, person
 from tests.support.world import settings_in
-
-CONTRACTS = {t: c for t, c in default_contracts().items() if t in ("customers", "orders", "web_events")}
-DAYS = [date(2024, 1, day) for day in (1, 2, 3)]
-CUSTOMER = [c.header for c in CONTRACTS["customers"].columns if c.header]
-ORDER = [c.header for c in CONTRACTS["orders"].columns]
-
-
-def person(number: str, **values: str) -> dict[str, str]:
-    row = {
-        "CustomerNumber": number,
-        "System": "crm",
-        "Country": "FR",
-        "CreatedOn": "2023-12-01",
-        "UpdatedAt": "2023-12-01 10:00:00",
-    }
-    return row | values
-
-
-def guest(number: str, email: str) -> dict[str, str]:
-    return {
-        "order_no": number, "guest_email": email, "channel": "WEB", "ordered_at": "2024-01-01 10:00:00", "currency": "EUR",
-        "status": "placed", "test_order": "false",
-    }  # fmt: skip
-
-
-def event(number: str, visitor: str, account: str | None, agent: str | None = None) -> dict[str, Any]:
-    return {
-        "id": number,
-        "visitor": visitor,
-        "user": {"account": account},
-        "ts": "2024-01-01T10:00:00",
-        "type": "page_view",
-        "agent": agent,
-    }
-
-
-def deliver(
-    home: Settings,
-    day: date,
-    people: Sequence[Mapping[str, str]] = (),
-    guests: Sequence[Mapping[str, str]] = (),
-    events: Sequence[Mapping[str, Any]] = (),
-    only: str | None = None,
-) -> None:
-    for name, header, rows, sign in (
-        (f"crm/customers_{day}.csv", CUSTOMER, people, ";"),
-        (f"shop/orders_{day}.csv", ORDER, guests, ","),
-    ):
-        file = home.landing_dir / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, header, delimiter=sign)
-            writer.writeheader()
-            writer.writerows(rows)
-    file = home.landing_dir / f"web/events_{day}.jsonl.gz"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(gzip.compress("".join(json.dumps(e) + "\n" for e in events).encode()))
-    for contract in (c for table, c in CONTRACTS.items() if only in (None, table)):
-        partition = extract(home, contract, [day])[day]
-        assert partition.failure is None
-        assert partition.rows_quarantined == 0
-
-
-def ids(home: Settings) -> dict[str, str]:
-    with duckdb.connect() as con:
-        rows = con.execute(
-            f"select source_id, customer_id from ({identity_files.relation(home, 'identities')})"
-        ).fetchall()
-    return dict(rows)
-
-
-def build(home: Settings, day: date = DAYS[0], **options: bool) -> dict[str, str]:
-    identity.build(home, CONTRACTS, day, **options)
-    return ids(home)
 
 
 def test_families_twins_and_devices_of_two_stay_two_and_one_person_is_one(tmp_path: Path) -> None:
@@ -343,123 +262,6 @@ def test_names_a_letter_apart_on_one_family_email_stay_two_and_a_typing_error_is
     found = build(home)
     together = {family for family in pairs if found[f"{family}0"] == found[f"{family}1"]}
     assert together == {"Abel", "Valois", "Noir"}
-
-
-def published(home: Settings) -> dict[str, list[tuple]]:
-    """What a build says of the records now."""
-    with duckdb.connect() as con:
-        return {
-            table: con.execute(f"select * from ({identity_files.relation(home, table)}) order by all").fetchall()
-            for table in ("identities", "edges", "review")
-        }
-
-
-Others = tuple[Sequence[Mapping[str, str]], Sequence[Mapping[str, Any]]]
-
-
-def night(
-    home: Settings,
-    files: Mapping[date, Sequence[Mapping[str, str]]],
-    others: Mapping[date, Others] | None = None,
-    **options: bool,
-) -> dict[str, list[tuple]]:
-    """Deliver the accounts of each day, and guest orders and events, again where the day was delivered before, and build."""
-    for day, people in files.items():
-        deliver(home, day, people, *(others[day] if others else ()), only=None if others else "customers")
-    identity.build(home, CONTRACTS if others else {"customers": CONTRACTS["customers"]}, DAYS[-1], **options)
-    return published(home)
-
-
-def test_a_rare_value_that_grows_frequent_and_thins_out_again_drops_pairs_and_finds_them_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scoring, "RARE", 2)
-    home = settings_in(tmp_path)
-    # their names are the only blocks that the two share: a street is none without a postal code
-    pair = [person(n, FirstName="Hugo", LastName="Valois", Street="5 rue X") for n in "AB"]
-    others = [person("C", FirstName="Hugo", LastName="Abel"), person("D", FirstName="Anne", LastName="Valois")]
-    rare = night(home, {DAYS[0]: pair})
-    assert [(row[1], row[3], row[5]) for row in rare["edges"]] == [("A", "B", "similar")]
-    frequent = night(home, {DAYS[1]: others})
-    assert frequent["edges"] == []
-    assert frequent == night(home, {}, from_nothing=True)
-    # the file of the second day is delivered again without the two
-    assert night(home, {DAYS[1]: []}) == rare
-
-
-ACCOUNTS = "ABCDEFGH"
-ROW = st.tuples(
-    st.sampled_from(ACCOUNTS),
-    st.sampled_from(
-        [("Anne", "Roux"), ("Anna", "Roux"), ("Annne", "Valois"), ("", ""), ("Hugo", "Valois"), ("Marc", "Abel")]
-    ),
-    st.sampled_from(["anne.roux@example.com", "anne.ruox@example.com", "", "hugo.valois7@example.org"]),
-    st.sampled_from(["1980-02-03", "1980-03-02", "1980-02-13", ""]),
-    st.sampled_from([("5 rue X", "75011"), ("5 rue X", ""), ("", "")]),
-)
-DECISION = st.one_of(
-    st.none(),
-    st.tuples(st.just("merge"), st.sampled_from(ACCOUNTS), st.sampled_from(ACCOUNTS)),
-    st.tuples(st.just("split"), st.sampled_from(ACCOUNTS)),
-    st.just(("undo", "D00001")),
-)
-GUESTS = st.lists(
-    st.tuples(st.sampled_from(["O1", "O2"]), st.sampled_from(["anne.roux@example.com", "new@example.com"])),
-    max_size=2,
-    unique_by=lambda row: row[0],
-)
-VISITS = st.lists(st.tuples(st.sampled_from("VW"), st.sampled_from([*ACCOUNTS[:3], None, "O1"])), max_size=3)
-NIGHT = st.tuples(
-    st.sampled_from(DAYS), st.lists(ROW, max_size=8, unique_by=lambda row: row[0]), DECISION, GUESTS, VISITS
-)
-
-
-def seen_as(number: int, visitor: str, whom: str | None) -> dict[str, Any]:
-    """An event of a visitor signed in with an account, or ordering as a guest."""
-    if whom and whom.startswith("O"):
-        return event(f"{number}", visitor, None) | {"type": "purchase", "order_no": whom}
-    return event(f"{number}", visitor, whom)
-
-
-def decide(home: Settings, decision: tuple[str, ...] | None) -> None:
-    """Take a decision where it can be taken now."""
-    if decision is None:
-        return
-    kind, *names = decision
-    with contextlib.suppress(identity.DecisionError):
-        if kind == "undo":
-            actions.undo(home, names[0], "ann", "no")
-        else:
-            {"merge": actions.merge, "split": actions.split}[kind](home, names, "ann", "seen")
-
-
-# each example is five builds: ten are a minute of work for `--hypothesis-profile=thorough`, two for every test run
-@settings(max_examples=max(2, settings().max_examples // 50))
-@given(nights=st.lists(NIGHT, min_size=3, max_size=3), seed=st.integers(0, 99))
-def test_night_after_night_equals_from_nothing_whatever_the_order_of_rows(
-    tmp_path_factory: pytest.TempPathFactory, nights: list[tuple], seed: int
-) -> None:
-    """A night delivers a day, the first time or again with other rows: accounts, guests and visitors come, change and go."""
-    one, other = (settings_in(tmp_path_factory.mktemp("home")) for _ in range(2))
-    files: dict[date, list[dict[str, str]]] = {}
-    others: dict[date, tuple[list[dict[str, str]], list[dict[str, Any]]]] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "RARE", 2)
-        for day, rows, decision, guests, visits in nights:
-            files[day] = [
-                person(n, FirstName=first, LastName=last, Email=mail, BirthDate=born, Street=street, PostalCode=code)
-                for n, (first, last), mail, born, (street, code) in rows
-            ]
-            others[day] = ([guest(*row) for row in guests], [seen_as(n, *visit) for n, visit in enumerate(visits)])
-            night(one, {day: files[day]}, others)
-            decide(one, decision)
-        found = night(one, {}, others)
-        for rows in (*files.values(), *(rows for two in others.values() for rows in two)):
-            random.Random(seed).shuffle(rows)
-        if decisions.decisions_file(one).exists():
-            other.identity_dir.mkdir(parents=True)
-            shutil.copy(decisions.decisions_file(one), decisions.decisions_file(other))
-        assert found == night(other, files, others)
 
 
 @given(

@@ -11,7 +11,7 @@ from orchestration import identity
 from orchestration.cli.app import app
 from orchestration.identity import scoring
 from orchestration.settings import Settings
-from tests.integration.test_identity import CONTRACTS, DAYS, deliver, ids, person
+from tests.support.people import CONTRACTS, DAYS, deliver, ids, person
 from tests.support.world import settings_in
 
 FIRST = ["Anne", "Hugo", "Marc", "Zoe", "Paul", "Lucie", "Nadia", "Igor"]

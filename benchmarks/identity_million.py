@@ -176,6 +176,7 @@ def main() -> None:
                     text=True,
                 ).stdout
                 found[way].append(json.loads(said.splitlines()[-1]))
+                print(f"{way}: {said.splitlines()[-1]}", file=sys.stderr, flush=True)
     print(f"{records} records, medians of {times}")
     for way, runs in found.items():
         seconds, cpu, megabytes = (median(run[k] for run in runs) for k in ("seconds", "cpu", "megabytes"))

@@ -23,11 +23,16 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 
+# of the yardstick (docs/performance.md): 1 is a million customers; each measurement is the median of so many
+SCALE := 0.1
+TIMES := 3
+YARDSTICK := ../shared/yardstick
+
 SEGMENTS := select segment, count(*) as customers, cast(sum(monetary) as decimal(18, 2)) as monetary \
 	from mart.customer_rfm group by segment order by monetary desc
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev metrics test test-all lint format example browser clean reset
+.PHONY: help install run dev metrics bench test test-all lint format example browser clean reset
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -54,6 +59,9 @@ metrics: $(VENV)/.installed ## ask the published mart: make metrics ASK="--metri
 	@release="$$($(BIN)/python -c 'from orchestration.settings import load_settings; print(load_settings().home.resolve())')/releases/current" && \
 	export FIDELIS_WAREHOUSE_DIR="$$release" FIDELIS_DBT_TARGET=release DBT_PROFILES_DIR=. && \
 	cd dbt_project && ../$(BIN)/dbt --quiet parse --target-path target && ../$(BIN)/mf query $(ASK)
+
+bench: $(VENV)/.installed ## the pipeline beside the yardstick's program: make bench SCALE=0.1
+	$(BIN)/python -m benchmarks.night $(SCALE) --times $(TIMES) --yardstick $(YARDSTICK)
 
 test: $(VENV)/.installed ## the tests, without the slow ones
 	$(BIN)/pytest

@@ -100,7 +100,7 @@ def load_manifest(settings: Settings) -> Mapping[str, Any]:
 
 
 def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[NodeResult]:
-    """``dbt build`` of seeds and models, from nothing if ``whole``; data tests are run by dbt_tests, unit tests in CI.
+    """``dbt build`` of models, with the seeds and from nothing if ``whole``; data tests are run by dbt_tests, unit tests in CI.
 
     Returns every node's result. A model that fails is a result, not an exception; raises DbtError where dbt
     itself cannot run. Every database is closed on return.
@@ -120,7 +120,8 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
                 "unit_test",
                 "--exclude-resource-type",
                 "test",
-                *(["--full-refresh"] if whole else []),
+                # a changed seed is changed code, and that build is whole
+                *(["--full-refresh"] if whole else ["--exclude-resource-type", "seed"]),
                 *selection,
             ]
         )

@@ -104,6 +104,8 @@ def resolve(
 
 def _score(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset) -> int:
     """Weights of pairs with a new version; those of versions that are gone are forgotten."""
+    if not rules.similar.compare:
+        return 0
     con.execute("delete from known_state where state_id not in (select state_id from state)")
     con.execute(
         "delete from pair_score where state_l not in (select state_id from state) or state_r not in (select state_id from state)"

@@ -91,8 +91,12 @@ class Rule(_Part):
 
 
 class Similar(_Part):
-    """Match weights (log2 of the odds) from which a compared pair is one person, or a person looks at it."""
+    """Match weights (log2 of the odds) from which a compared pair is one person, or a person looks at it.
 
+    ``compare`` false: exact keys alone decide.
+    """
+
+    compare: bool = True
     same_from: float
     review_from: float
     people: int | None = Field(default=None, ge=1)

@@ -1,0 +1,236 @@
+"""The whole pipeline against the yardstick's hand-written program, on the same files, in turn.
+
+Scenarios, each in processes of their own (``fidelis run``), measured from outside: wall, CPU (user and system) and peak memory.
+
+* ``full``: everything from nothing, published; beside it ``limit.py``, turn by turn.
+* ``month``: 30 further days in one run, on top of all before them.
+* ``day``: three further days, night by night, on top of three years; and the same nights on top of one month.
+* ``floor``: three nights in which nothing is delivered.
+
+Then the figures that both computed are compared (benchmarks/same_results.py).
+
+Run: python -m benchmarks.night SCALE [--times 3] [--yardstick FOLDER] [--work FOLDER]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+import yaml
+
+from benchmarks import landing, same_results
+from orchestration.identity.ruleset import DEFAULT_RULES
+from orchestration.settings import PROJECT_DIR
+
+#: The nights that are measured one by one, the 30 days before them that come in one run, and the last day before those.
+NIGHTS = [date(2025, 12, 29), date(2025, 12, 30), date(2025, 12, 31)]
+MONTH = (date(2025, 11, 29), date(2025, 12, 28))
+BEFORE = date(2025, 11, 28)
+EMPTY = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: seconds on the wall, of CPU, and its peak resident memory in GB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def measure(command: list[str], log: Path, variables: Mapping[str, str] | None = None) -> Cost:
+    """Run a process to its end. Raises SystemExit with the end of its output where it fails."""
+    began = time.perf_counter()
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(variables or {})}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')[-3000:]}")
+    return Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e6)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Fidelis on a home and landing folder of its own."""
+
+    home: Path
+    deliveries: Path
+    first: date
+    identity_rules: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of its processes."""
+        return {
+            "FIDELIS_HOME": str(self.home),
+            "FIDELIS_LANDING": str(self.deliveries),
+            "FIDELIS_CONTRACTS": str(PROJECT_DIR / "benchmarks" / "contracts"),
+            "FIDELIS_FIRST_DAY": str(self.first),
+            "FIDELIS_TIMEZONE": "UTC",
+            "FIDELIS_CURRENCY": "EUR",
+            "FIDELIS_IDENTITY_RULES": str(self.identity_rules),
+            "FIDELIS_MEMORY": os.environ.get("FIDELIS_MEMORY", "16GB"),
+            "PYTHONPATH": str(PROJECT_DIR),
+        }
+
+    def run(self, first: date, last: date) -> Cost:
+        """One night over a window of days."""
+        command = [str(Path(sys.executable).with_name("fidelis")), "run", "--from", str(first), "--to", str(last)]
+        return measure(command, self.home.with_suffix(".log"), self.variables)
+
+    def steps(self) -> dict[str, float]:
+        """Seconds of the last run by part of the pipeline, from Dagster's event log."""
+        script = "import benchmarks.night as n; n.print_steps()"
+        told = subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, **self.variables}, check=True, capture_output=True
+        )
+        return {str(k): float(v) for k, v in json.loads(told.stdout.splitlines()[-1]).items()}
+
+
+def print_steps() -> None:
+    """Print the seconds of the last run of this FIDELIS_HOME as JSON: Dagster's steps, the dbt step by kind of model."""
+    import dagster as dg
+
+    from orchestration import dbt_runner
+    from orchestration.settings import load_settings
+
+    settings = load_settings()
+    settings.export()
+    instance = dg.DagsterInstance.get()
+    run = instance.get_runs(limit=1)[0]
+    nodes = dbt_runner.load_manifest(settings)["nodes"].values()
+    place = {(n["schema"], n["name"]): n["fqn"][1:-1] for n in nodes if n["resource_type"] == "model"}
+    seconds: dict[str, float] = defaultdict(float)
+    for stats in instance.get_run_step_stats(run.run_id):
+        if stats.start_time and stats.end_time:
+            part = "extraction" if stats.step_key.startswith("raw__") else stats.step_key
+            seconds[part] += stats.end_time - stats.start_time
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        found = entry.asset_materialization
+        took = found.metadata.get("seconds") if found else None
+        folders = place.get(tuple(found.asset_key.path)) if found else None
+        if took is not None and folders is not None:
+            kind = folders[1] if folders[0] == "marts" else folders[0]
+            # two models at a time: together they are more than the step
+            seconds[f"dbt_models, of which {kind}"] += float(took.value)  # type: ignore[arg-type]
+    print(json.dumps(seconds))
+
+
+def fresh(home: Path) -> Path:
+    """An empty home."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    return home
+
+
+def exact_rules(work: Path) -> Path:
+    """The default rules of identity without the comparison of what is similar: the yardstick has no counterpart of it."""
+    rules = yaml.safe_load(DEFAULT_RULES.read_text())
+    rules["similar"]["compare"] = False
+    file = work / "identity_rules.yaml"
+    file.write_text(yaml.safe_dump(rules))
+    return file
+
+
+def limit(yardstick: Path, files: Path, work: Path) -> tuple[Cost, dict[str, dict[str, float]]]:
+    """The yardstick's program on its own files."""
+    script = [sys.executable, str(yardstick / "limit.py"), "--landing", str(files), "--format", "parquet"]
+    options = ["--db", str(work / "limit.duckdb"), "--json", str(work / "limit.json"), "--threads", "2"]
+    cost = measure([*script, *options], work / "limit.log")
+    return cost, json.loads((work / "limit.json").read_text())
+
+
+def middle(costs: list[Cost]) -> Cost:
+    """The median of each figure."""
+    return Cost(median(c.wall for c in costs), median(c.cpu for c in costs), median(c.peak for c in costs))
+
+
+def line(name: str, cost: Cost, against: Cost | None = None) -> str:
+    """A row of the table; ratios where there is something to compare with."""
+    cells = [name, f"{cost.wall:.1f}", f"{cost.cpu:.1f}", f"{cost.peak:.2f}"]
+    if against is not None:
+        cells += [
+            f"{a / b:.2f}" for a, b in ((cost.wall, against.wall), (cost.cpu, against.cpu), (cost.peak, against.peak))
+        ]
+    else:
+        cells += ["", "", ""]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scale", type=float)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--yardstick", type=Path, default=PROJECT_DIR.parent / "shared" / "yardstick")
+    parser.add_argument("--work", type=Path)
+    asked = parser.parse_args()
+    if not (asked.yardstick / "limit.py").exists():
+        raise SystemExit(f"{asked.yardstick} holds no limit.py; --yardstick names the folder that does")
+    work = (asked.work or Path(tempfile.mkdtemp(prefix="bench-"))).resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    files = landing.generate(asked.yardstick.resolve(), asked.scale, work)
+    rules = exact_rules(work)
+
+    def pipeline(name: str, first: date) -> Pipeline:
+        return Pipeline(fresh(work / "homes" / name), landing.delivered(files, work, first), first, rules)
+
+    print(f"\nScale {asked.scale:g}, load before: {os.getloadavg()[0]:.1f}\n")
+    ours, bare, steps = [], [], {}
+    for _ in range(asked.times):
+        full = pipeline("full", landing.FIRST)
+        ours.append(full.run(landing.FIRST, landing.LAST))
+        steps = full.steps()
+        cost, figures = limit(asked.yardstick, files, work)
+        bare.append(cost)
+    print("| what | wall s | CPU s | peak GB | wall ratio | CPU ratio | peak ratio |\n|---|---|---|---|---|---|---|")
+    print(line("full build", middle(ours), middle(bare)))
+    print(line("limit.py", middle(bare)))
+
+    history = pipeline("history", landing.FIRST)
+    before = history.run(landing.FIRST, BEFORE)
+    print(line("all but the last 33 days", before))
+    print(line("30 days in one run, on top", history.run(*MONTH), before), flush=True)
+    on_all = middle([history.run(day, day) for day in NIGHTS])
+    day_steps = history.steps()
+    short = pipeline("short", MONTH[0])
+    short.run(*MONTH)
+    on_month = middle([short.run(day, day) for day in NIGHTS])
+    print(line("one more day on three years, against one month", on_all, on_month))
+    print(line("one more day on three years, against the full build", on_all, middle(ours)))
+    print(line("one more day on one month", on_month))
+    print(line("a night without deliveries", middle([history.run(day, day) for day in EMPTY])), flush=True)
+
+    print("\n| part of the pipeline | full build, s | one more day, s |\n|---|---|---|")
+    for part in sorted({*steps, *day_steps}, key=lambda p: -steps.get(p, 0)):
+        print(f"| {part} | {steps.get(part, 0):.1f} | {day_steps.get(part, 0):.1f} |")
+    print("\n| step of limit.py | wall s | CPU s | rows |\n|---|---|---|---|")
+    for name, told in figures.items():
+        if "cpu" in told:
+            print(f"| {name} | {told['wall']:.1f} | {told['cpu']:.1f} | {int(told['rows'] or 0):,} |")
+    print("\n| figure | Fidelis | limit.py | equal |\n|---|---|---|---|")
+    compared = same_results.compare(
+        work / "homes" / "full" / "releases" / "current" / "datamart.duckdb", work / "limit.duckdb"
+    )
+    for name, mine, theirs in compared:
+        print(f"| {name} | {mine} | {theirs} | {'yes' if mine == theirs else 'NO'} |")
+    if any(mine != theirs for _, mine, theirs in compared):
+        raise SystemExit("Fidelis and the yardstick differ.")
+
+
+if __name__ == "__main__":
+    main()

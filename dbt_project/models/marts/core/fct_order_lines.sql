@@ -114,11 +114,8 @@ valued as (
         products.product_key,
         cast(coalesce(returned.returned_quantity, 0) as decimal(18, 3)) as returned_quantity,
         cast(coalesce(returned.returned_amount, 0) as decimal(18, 2)) as returned_amount,
-        cast(
-            round(
-                (converted.quantity - coalesce(returned.returned_quantity, 0)) * cast(products.unit_cost as decimal(38, 4)), 2
-            ) as decimal(18, 2)
-        ) as cost_amount
+        {{ to_cents('((converted.quantity - coalesce(returned.returned_quantity, 0)) * cast(products.unit_cost as decimal(38, 4)))') }}
+            as cost_amount
 
     from converted
     left join products
@@ -148,7 +145,7 @@ final as (
 
         gross_amount,
         discount_amount,
-        cast(round(cast(gross_amount - discount_amount as decimal(38, 2)) * tax_rate, 2) as decimal(18, 2)) as tax_amount,
+        {{ to_cents('(cast(gross_amount - discount_amount as decimal(38, 2)) * tax_rate)', decimals=8) }} as tax_amount,
         returned_amount,
         cast(gross_amount - discount_amount - returned_amount as decimal(18, 2)) as net_amount,
         cost_amount,

@@ -56,14 +56,32 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
         "stale": {"found": raw_zone.stale_sentence(contract, stale)} if stale else {},
         **{f"usual_{r.name}": _drifts(r.name, verdicts) for r in contract.drift},
     }
-    judged = [s.column for s in specs if s.column in frame]
-    if not any(p.rows_read for p in partitions) and not frame[judged].to_numpy().any():
-        # nothing came and nothing is amiss: there is nothing to validate, and the night is spared the import
-        return [CheckResult(s.name, True, s.blocking, s.description, {"days": len(frame), "rows": 0}) for s in specs]
-    import great_expectations.expectations as gxe
-
     native = native_checks(contract)
     native_names = {c.name for c in native}
+    derived = [s for s in specs if s.name not in native_names]
+    # nothing came and nothing is amiss: there is nothing to validate, and the night is spared the import
+    idle = not any(p.rows_read for p in partitions) and not frame[[s.column for s in derived]].to_numpy().any()
+    results = {} if idle else _validated(settings, contract, frame, derived)
+    outcomes = [_outcome(s, frame, results.get(s.name), numbers.get(s.column, {})) for s in derived]
+    rows = _rows(settings, contract, partitions, native)
+    for check in native:
+        if rows is None:
+            outcomes.append(CheckResult(check.name, True, check.blocking, check.description, {"rows": 0}))
+            continue
+        expectation = check.build()
+        expectation.meta = {"check": check.name, "rule": check.description}
+        result = _run(_context(settings.data_docs_dir), f"{contract.table} {check.name}", rows, [expectation])[0]
+        figures = {k: float(v) for k, v in result.result.items() if isinstance(v, (int, float))}
+        outcomes.append(CheckResult(check.name, bool(result.success), check.blocking, check.description, figures))
+    return outcomes
+
+
+def _validated(
+    settings: Settings, contract: Contract, frame: "pd.DataFrame", specs: Sequence[CheckSpec]
+) -> dict[str, Any]:
+    """Great Expectations' results on the profile frame, by check."""
+    import great_expectations.expectations as gxe
+
     # the sum of a column of counts costs a quarter of asking each of its values
     expectations = [
         gxe.ExpectColumnMaxToBeBetween(column=s.column, max_value=1, meta={"check": s.name, "rule": s.description})
@@ -72,24 +90,9 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
             column=s.column, min_value=0, max_value=0, meta={"check": s.name, "rule": s.description}
         )
         for s in specs
-        if s.name not in native_names
     ]
-    context = _context(settings.data_docs_dir)
-    results = {r.expectation_config.meta["check"]: r for r in _run(context, f"{contract.table}", frame, expectations)}
-    outcomes = [
-        _outcome(s, frame, results[s.name], numbers.get(s.column, {})) for s in specs if s.name not in native_names
-    ]
-    rows = _rows(settings, contract, partitions, native)
-    for check in native:
-        if rows is None:
-            outcomes.append(CheckResult(check.name, True, check.blocking, check.description, {"rows": 0}))
-            continue
-        expectation = check.build()
-        expectation.meta = {"check": check.name, "rule": check.description}
-        result = _run(context, f"{contract.table} {check.name}", rows, [expectation])[0]
-        figures = {k: float(v) for k, v in result.result.items() if isinstance(v, (int, float))}
-        outcomes.append(CheckResult(check.name, bool(result.success), check.blocking, check.description, figures))
-    return outcomes
+    results = _run(_context(settings.data_docs_dir), contract.table, frame, expectations)
+    return {r.expectation_config.meta["check"]: r for r in results}
 
 
 def write_data_docs(settings: Settings) -> None:
@@ -137,15 +140,16 @@ def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]
 
 
 def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any, numbers: Mapping[str, Any]) -> CheckResult:
+    """The outcome of a check; ``result`` is None where nothing came and nothing is amiss."""
     failing = frame.loc[frame[spec.column] > (1 if spec.is_score else 0), "day"].tolist()
     figures: dict[str, Any] = {"days": len(frame), "days_failing": len(failing), **numbers}
     if spec.column == "undelivered":
         figures["reasons"] = "; ".join(frame.loc[frame["undelivered"] != 0, "reason"].head(3))
     elif not spec.is_score:
-        figures["rows"] = int(result.result["observed_value"] or 0)
+        figures["rows"] = 0 if result is None else int(result.result["observed_value"] or 0)
     if failing:
         figures["first_days_failing"] = ", ".join(failing[:_SHOWN_DAYS])
-    return CheckResult(spec.name, bool(result.success), spec.blocking, spec.description, figures)
+    return CheckResult(spec.name, result is None or bool(result.success), spec.blocking, spec.description, figures)
 
 
 def _drifts(rule: str, verdicts: Mapping[date, Sequence[drift.Verdict]]) -> dict[str, Any]:

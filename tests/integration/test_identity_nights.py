@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from orchestration import identity, identity_files
 from orchestration.identity import actions, decisions, scoring
+from orchestration.identity.ruleset import DEFAULT_RULES
 from orchestration.settings import Settings
 from tests.support.people import CONTRACTS, DAYS, deliver, event, guest, person
 from tests.support.world import settings_in
@@ -60,6 +61,16 @@ def test_a_rare_value_that_grows_frequent_and_thins_out_again_drops_pairs_and_fi
     assert frequent == night(home, {}, from_nothing=True)
     # the file of the second day is delivered again without the two
     assert night(home, {DAYS[1]: []}) == rare
+
+
+def test_exact_keys_alone_decide_where_nothing_is_to_be_compared(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(DEFAULT_RULES.read_text().replace("compare: true", "compare: false"))
+    home = settings_in(tmp_path, identity_rules=rules)
+    alike = [person(n, FirstName="Hugo", LastName="Valois", Street="5 rue X") for n in "AB"]
+    equal = [person(n, Email="anne@example.com", FirstName="Anne") for n in "CD"]
+    found = night(home, {DAYS[0]: [*alike, *equal]})
+    assert [(row[1], row[3], row[5]) for row in found["edges"]] == [("C", "D", "same_email")]
 
 
 ACCOUNTS = "ABCDEFGH"

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from collections import defaultdict
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from orchestration.incrementality import Arm, difference_of_rates
 from tests.e2e.conftest import Retailer, copy_of
 
 FIRST, LAST = "2023-01-01", "2023-02-09"
@@ -63,6 +66,49 @@ def test_every_bad_row_of_the_dirt_is_in_quarantine_or_a_declared_duplicate(publ
             assert entry["failure"] is None
     assert accounted["read"] == accounted["loaded"] + accounted["quarantined"] + accounted["duplicate"]
     assert accounted["quarantined"] == sum(int(d["rows"]) for d in dirt if d["expectation"].startswith("quarantined"))
+
+
+def test_the_lift_of_the_sample_is_the_package_s_over_arms_counted_anew_and_its_interval_holds_the_truth(
+    published: Retailer,
+) -> None:
+    week = timedelta(days=7)
+    with open(published.landing / "truth" / "campaigns.csv") as stream:
+        true_uplift = {row["campaign_id"]: float(row["true_uplift"]) for row in csv.DictReader(stream)}
+    bought = defaultdict(list)
+    for customer, at in published.query(
+        "select customer_id, ordered_at from mart.fct_orders where is_kept and customer_id is not null"
+    ):
+        bought[customer].append(at)
+    assigned: dict[tuple[str, str], tuple[datetime, bool]] = {}
+    for campaign, customer, at, held in published.query(
+        "select campaign_id, customer_id, sent_at, is_control from mart.fct_campaign_messages order by sent_at, message_id"
+    ):
+        assigned.setdefault((campaign, customer), (at, held))
+    measured = published.query("""
+        select campaign_id, treated, control, conversion_rate_treated, conversion_rate_control, lift, lift_low, lift_high, p_value
+        from mart.campaign_incrementality where is_complete
+    """)
+    assert measured
+    for campaign, *figures in measured:
+        arms: dict[bool, list[int]] = {False: [], True: []}
+        for (of, customer), (at, held) in assigned.items():
+            if of == campaign:
+                arms[held].append(int(any(at < ordered <= at + week for ordered in bought[customer])))
+        treated, control = Arm.of(arms[False]), Arm.of(arms[True])
+        effect = difference_of_rates(treated, control)
+        assert figures == pytest.approx(
+            [
+                len(arms[False]),
+                len(arms[True]),
+                treated.mean,
+                control.mean,
+                effect.difference,
+                effect.low,
+                effect.high,
+                effect.p_value,
+            ]
+        )
+        assert effect.low <= true_uplift[campaign] <= effect.high
 
 
 def test_days_run_in_pieces_and_out_of_order_give_the_same_mart_as_one_range(

@@ -37,6 +37,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpSite]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return release_of(tmp_path_factory.mktemp("release"), PEOPLE)
+
+
 def settings_of(folder: Path, **changes: Any) -> Settings:
     access = {"s3_key_id": "writer", "s3_secret": "x", "sftp_user": "fidelis", "sftp_password": "geheim"}
     return settings_in(folder, **{**access, **changes})
@@ -139,14 +144,14 @@ def test_two_nights_arrive_at_an_sftp_server(tmp_path: Path, site: SftpSite) -> 
     ],
 )
 def test_what_an_sftp_server_refuses_is_told_without_a_secret(
-    tmp_path: Path, site: SftpSite, access: dict[str, str], to: dict[str, Any], said: str
+    tmp_path: Path, site: SftpSite, release: Release, access: dict[str, str], to: dict[str, Any], said: str
 ) -> None:
     settings, audience = (
         settings_of(tmp_path, **access),
         audience_in(tmp_path, "wrong", destination=sftp_to(site, **to)),
     )
     with pytest.raises(ExportError) as error:
-        export(settings, audience, next_release(tmp_path, PEOPLE))
+        export(settings, audience, release)
     assert said in str(error.value)
     assert "falsch" not in str(error.value)
     assert last_export(settings, "wrong") is None

@@ -61,14 +61,18 @@ def sftp_site(folder: Path) -> Iterator[SftpSite]:
         ready.set()
         return server
 
-    def run() -> None:
-        server = loop.run_until_complete(serve())
-        loop.run_forever()
+    async def close(server: Any) -> None:
         server.close()
         for connection in connections:
             connection.abort()
-        loop.run_until_complete(asyncio.gather(server.wait_closed(), *(c.wait_closed() for c in connections)))
-        loop.run_until_complete(asyncio.sleep(0.05))  # their sockets are closed a turn later
+            await connection.wait_closed()
+        await server.wait_closed()
+        await asyncio.sleep(0.05)  # sockets are closed a turn later
+
+    def run() -> None:
+        server = loop.run_until_complete(serve())
+        loop.run_forever()
+        loop.run_until_complete(close(server))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

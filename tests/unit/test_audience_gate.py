@@ -171,8 +171,9 @@ def test_nobody_gets_past_the_gate_and_everybody_else_passes(
     assert all(each[reason] >= number for reason, number in first.items())
 
 
+@pytest.mark.slow
 @given(nights=st.lists(worlds(), min_size=2, max_size=2))
-@examples(max_examples=EXAMPLES // 20)
+@examples(max_examples=EXAMPLES // 8)
 def test_no_file_holds_anybody_refused_and_a_difference_leads_to_the_full_set(
     tmp_path_factory: pytest.TempPathFactory, nights: list[World]
 ) -> None:

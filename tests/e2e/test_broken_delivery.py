@@ -11,12 +11,13 @@ from tests.e2e.conftest import Retailer, copy_of
 DAY = "2023-01-05"
 
 
-@pytest.fixture
-def four_days(retailer: Retailer, tmp_path: Path) -> Retailer:
+@pytest.fixture(scope="module")
+def four_days(retailer: Retailer, tmp_path_factory: pytest.TempPathFactory) -> Retailer:
     """A copy of the deliveries, so that they can be broken, with four days published."""
-    landing = tmp_path / "landing"
+    folder = tmp_path_factory.mktemp("four_days")
+    landing = folder / "landing"
     shutil.copytree(retailer.landing, landing, ignore=shutil.ignore_patterns("truth"))
-    made = Retailer(copy_of(retailer, tmp_path / "home").home, {"FIDELIS_LANDING": str(landing)})
+    made = Retailer(copy_of(retailer, folder / "home").home, {"FIDELIS_LANDING": str(landing)})
     made.fidelis("run", "--from", "2023-01-01", "--to", "2023-01-04")
     return made
 

@@ -238,7 +238,7 @@ def test_any_sequence_of_runs_gives_the_mart_of_one_full_refresh(
     run_state_machine_as_test(
         AnyOrder,
         settings=hypothesis_settings(
-            max_examples=200 if thorough else 20,
+            max_examples=200 if thorough else 12,
             stateful_step_count=8 if thorough else 6,
             deadline=None,
             phases=[Phase.generate],

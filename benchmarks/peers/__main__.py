@@ -22,7 +22,9 @@ HERE = Path(__file__).parent
 _RESULTS = {
     "order lines and net amount": "select count(*) || ' ' || cast(sum(net_amount) as decimal(18, 2)) from fct_order_lines where is_kept",
     "sessions": "select count(*) || ' ' || sum(purchases) from fct_web_sessions",
-    "reactions": "select string_agg(n, ' ' order by n) from (select count(*) || '' as n from fct_campaign_messages group by reaction)",
+    # what may still come is no reaction yet
+    "reactions": """select string_agg(n, ' ' order by n) from (select count(*) || '' as n from fct_campaign_messages
+        group by case reaction when 'pending' then 'no_reaction' else reaction end)""",
     "RFM of the last month": """select string_agg(n, ' ' order by n) from (select segment || ' ' || count(*) || ' '
         || cast(sum(monetary) as decimal(18, 2)) as n from customer_rfm_monthly
         where cast(snapshot_date as date) = date '2025-12-31' group by segment)""",
@@ -36,9 +38,9 @@ def results(place: Path) -> list[str]:
             for file in place.glob("*.parquet"):
                 con.execute(f"create view {file.stem} as select * from '{file}'")
         else:
-            con.execute(f"attach '{place}' as built (read_only)")
-            con.execute("use built.mart")
-        # reactions that may still come are no reaction here
+            # under its own name, which its views know it by
+            con.execute(f"attach '{place}' as {place.stem} (read_only)")
+            con.execute(f"use {place.stem}.mart")
         return [str(con.execute(sql).fetchall()[0][0]) for sql in _RESULTS.values()]
 
 
@@ -54,7 +56,7 @@ def main() -> None:
     work = (asked.work or Path(tempfile.mkdtemp(prefix="peers-"))).resolve()
     files = landing.generate(asked.yardstick.resolve(), asked.scale, work)
     deliveries = landing.delivered(files, work, landing.FIRST)
-    python, database = asked.python.absolute(), work / "sqlmesh.duckdb"
+    python, database = asked.python.absolute(), work / "peer.duckdb"
     sqlmesh = [str(python.with_name("sqlmesh")), "-p", str(HERE / "sqlmesh"), "plan", "--auto-apply", "--no-prompts"]
     commands = {n: [str(python), str(HERE / f"{n}_mart.py"), str(files), str(work / n)] for n in ("pandas", "polars")}
     costs = {"Fidelis": [], "pandas": [], "polars": [], "SQLMesh": []}
@@ -63,7 +65,7 @@ def main() -> None:
         costs["Fidelis"].append(ours.run(landing.FIRST, landing.LAST))
         for name, command in commands.items():
             costs[name].append(measure(command, work / f"{name}.log"))
-        for file in work.glob("sqlmesh.duckdb*"):
+        for file in work.glob("peer.duckdb*"):
             file.unlink()
         variables = {"PEER_LANDING": str(files), "PEER_DATABASE": str(database)}
         costs["SQLMesh"].append(measure(sqlmesh, work / "sqlmesh.log", variables))

@@ -6,7 +6,7 @@ is all that was ever planned for the audience.
 
 from pathlib import Path
 
-from orchestration.rules import quote_text
+from orchestration.rules import no_rows, quote_text
 from orchestration.settings import Settings
 
 CURRENT = "current"
@@ -33,6 +33,5 @@ def relation(settings: Settings) -> str:
     """SQL of all plans, without a row before the first export."""
     files = planned_files(settings)
     if not files:
-        columns = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in PLAN.items())
-        return f"select {columns} where false"
+        return no_rows(PLAN)
     return f"select {', '.join(PLAN)} from read_parquet([{', '.join(quote_text(file) for file in files)}])"

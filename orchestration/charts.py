@@ -97,16 +97,9 @@ def _calibration(con: duckdb.DuckDBPyConnection, settings: Settings, title: str)
     def at(predicted: float, actual: float) -> tuple[float, float]:
         return 80 + (predicted - ticks[0]) * scale, 440 - (actual - ticks[0]) * scale
 
-    marks = []
-    for tick in ticks:
-        x, y = at(tick, tick)
-        marks += [_line(x, 80, x, 440), _line(80, y, 440, y)]
-        marks += [_text(x, 456, _amount(tick, step), "middle"), _text(74, y + 4, _amount(tick, step), "end")]
-    (x0, y0), (x1, y1) = at(ticks[0], ticks[0]), at(ticks[-1], ticks[-1])
-    marks.append(_line(x0, y0, x1, y1, _PALE, "4 4"))
+    marks = _frame([(*at(tick, tick), _amount(tick, step)) for tick in ticks], "actual")
     unit = f"{settings.ltv_value_unit} per customer, {settings.currency}"
     marks.append(_text(260, 476, f"predicted ({unit})", "middle"))
-    marks.append(_text(0, 0, "actual", "middle", extra=' transform="translate(16 260) rotate(-90)"'))
     for cutoff, _, predicted, actual in rows:
         x, y = at(predicted, actual)
         colour = _SERIES[cutoffs.index(cutoff) % len(_SERIES)]
@@ -153,8 +146,7 @@ def _rfm_map(con: duckdb.DuckDBPyConnection, settings: Settings, title: str) -> 
     marks += [_text(72 + (r - 0.5) * width, bottom + 18, str(r), "middle") for r in scores]
     marks.append(_text(72 + len(scores) * width / 2, bottom + 36, "recency score (5 = most recent)", "middle"))
     middle = 80 + len(scores) * height / 2
-    turned = f' transform="translate(20 {middle:.0f}) rotate(-90)"'
-    marks.append(_text(0, 0, "frequency score (5 = most orders)", "middle", extra=turned))
+    marks.append(_sideways(20, middle, "frequency score (5 = most orders)"))
     return _svg(title, [f"{total:,} customers on {rows[0][4]}"], 90 + len(scores) * width, bottom + 50, marks)
 
 
@@ -183,13 +175,8 @@ def _pareto(con: duckdb.DuckDBPyConnection, settings: Settings, title: str) -> s
     def at(share: float, value: float) -> tuple[float, float]:
         return 64 + share * 420, 440 - value / highest * 360
 
-    marks = []
-    for percent in range(0, 101, 20):
-        (x, _), (_, y) = at(percent / 100, 0), at(0, percent / 100)
-        marks += [_line(x, 80, x, 440), _line(64, y, 484, y)]
-        marks += [_text(x, 456, f"{percent} %", "middle"), _text(58, y + 4, f"{percent} %", "end")]
-    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
-    marks.append(_line(x0, y0, x1, y1, _PALE, "4 4"))
+    percents = range(0, 101, 20)
+    marks = _frame([(*at(p / 100, p / 100), f"{p} %") for p in percents], "share of the net value")
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in points))
     marks.append(f'<polyline points="{path}" fill="none" stroke="{_SERIES[0]}" stroke-width="2.5"/>')
     said = [f"{customers:,} customers in the 12 months up to {day}; Gini {gini:.2f}"]
@@ -200,7 +187,6 @@ def _pareto(con: duckdb.DuckDBPyConnection, settings: Settings, title: str) -> s
     if -(-customers // 5) >= FEWEST:
         said.append(f"the best 20 % make {top:.1%}")
     marks.append(_text(274, 476, "share of the customers, best first", "middle"))
-    marks.append(_text(0, 0, "share of the net value", "middle", extra=' transform="translate(16 260) rotate(-90)"'))
     return _svg(title, [said[0], "; ".join(said[1:])], 510, 490, marks)
 
 
@@ -301,6 +287,21 @@ def _text(
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}"{extra}>{shown}</text>'
     )
+
+
+def _sideways(x: float, y: float, text: str) -> str:
+    """A text that is read from below."""
+    return _text(0, 0, text, "middle", extra=f' transform="translate({x:.0f} {y:.0f}) rotate(-90)"')
+
+
+def _frame(ticks: Sequence[tuple[float, float, str]], beside: str) -> list[str]:
+    """Lines and figures of two axes of one scale, whose ticks (x, y, figure) ascend, and the diagonal; ``beside`` is the upright axis."""
+    (left, first, _), (right, last, _) = ticks[0], ticks[-1]
+    marks = []
+    for x, y, figure in ticks:
+        marks += [_line(x, 80, x, 440), _line(left, y, right, y)]
+        marks += [_text(x, 456, figure, "middle"), _text(left - 6, y + 4, figure, "end")]
+    return [*marks, _line(left, first, right, last, _PALE, "4 4"), _sideways(16, 260, beside)]
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, colour: str = _LINE, dashes: str = "") -> str:

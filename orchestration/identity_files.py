@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orchestration.rules import quote_text
+from orchestration.rules import no_rows, quote_text
 from orchestration.settings import Settings
 
 #: Published tables and their columns. ``identities``: each source record now. ``history``: every row that was ever known,
@@ -80,6 +80,5 @@ def relation(settings: Settings, table: str) -> str:
     """SQL of a published table, without a row before the first build."""
     here = folder(settings)
     if here is None:
-        columns = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in TABLES[table].items())
-        return f"select {columns} where false"
+        return no_rows(TABLES[table])
     return f"select {', '.join(TABLES[table])} from read_parquet({quote_text(here / f'{table}.parquet')})"

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from orchestration.raw_zone import sync_folder
+from orchestration.raw_zone import sync
 from orchestration.releases import Release
 from orchestration.settings import Settings
 
@@ -124,7 +124,7 @@ def _append(settings: Settings, line: Mapping[str, Any]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     if is_new:
-        sync_folder(file.parent)
+        sync(file.parent)
 
 
 def _as_text(moment: date) -> str:

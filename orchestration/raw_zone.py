@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from orchestration import identity_files
 from orchestration.contracts import Contract
-from orchestration.rules import quote_name, quote_text
+from orchestration.rules import no_rows, quote_name, quote_text
 from orchestration.settings import Settings
 
 #: The file that says which files make up each delivery day of a table.
@@ -190,12 +190,12 @@ def write_durably(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.rename(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -296,9 +296,4 @@ def relation(settings: Settings, contract: Contract, days: Set[date] | None = No
 
 def empty_relation(contract: Contract) -> str:
     """SQL of the same columns without a row."""
-    columns = [f"cast(null as {c.sql_type}) as {quote_name(c.name)}" for c in contract.columns]
-    columns += [
-        "cast(null as date) as _delivery_date",
-        "cast(null as varchar) as _file",
-    ]
-    return f"select {', '.join(columns)} where false"
+    return no_rows({**{c.name: c.sql_type for c in contract.columns}, "_delivery_date": "date", "_file": "varchar"})

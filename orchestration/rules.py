@@ -62,6 +62,11 @@ def quote_text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def no_rows(columns: Mapping[str, str]) -> str:
+    """SQL of a relation of these columns (name, type) without a row."""
+    return f"select {', '.join(f'cast(null as {kind}) as {quote_name(n)}' for n, kind in columns.items())} where false"
+
+
 def _literal(value: Any, sql_type: str) -> str:
     return f"cast({quote_text(value)} as {sql_type})"
 

@@ -1,7 +1,6 @@
 """Where exports go: a folder, S3-compatible storage, an SFTP server. The manifest goes last, so what has one is whole."""
 
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestration.activation.audience import Audience, ExportError, FolderDestination, S3Destination, SftpDestination
-from orchestration.raw_zone import sync_folder
+from orchestration.raw_zone import sync
 from orchestration.settings import Settings
 from orchestration.sources import s3
 
@@ -88,23 +87,14 @@ def _to_folder(to: FolderDestination, below: PurePosixPath, export: Path, names:
         aside.mkdir(parents=True, mode=0o700)
         for name in (*names, MANIFEST):
             shutil.copyfile(export / name, aside / name)
-            sync_file(aside / name)
-        sync_folder(aside)
+            sync(aside / name)
+        sync(aside)
         if target.exists():  # another attempt, whose end nobody took note of
             shutil.rmtree(target)
         aside.rename(target)
-        sync_folder(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}") from error
-
-
-def sync_file(path: Path) -> None:
-    """Make a file's content survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _key(to: S3Destination, below: PurePosixPath) -> str:

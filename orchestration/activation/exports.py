@@ -18,12 +18,12 @@ from typing import Any
 import duckdb
 
 from orchestration.activation.audience import CONTACT_COLUMNS, Audience, AudienceError, ExportError, export_id
-from orchestration.activation.destinations import MANIFEST, deliver, discard, is_there, sync_file
+from orchestration.activation.destinations import MANIFEST, deliver, discard, is_there
 from orchestration.activation.gate import judge
 from orchestration.activation.plan import write_plan
 from orchestration.activation_files import CURRENT, PLANNED
 from orchestration.incrementality import CUSTOMERS
-from orchestration.raw_zone import sync_folder, write_durably
+from orchestration.raw_zone import sync, write_durably
 from orchestration.releases import Release
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
@@ -97,10 +97,10 @@ def export(settings: Settings, audience: Audience, release: Release) -> Export:
     write_durably(aside / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     for file in aside.iterdir():
         file.chmod(0o600)
-        sync_file(file)
-    sync_folder(aside)
+        sync(file)
+    sync(aside)
     aside.rename(folder)
-    sync_folder(own)
+    sync(own)
     deliver(settings, audience, folder, sorted(manifest["files"]))
     _make_current(own, folder)
     return Export(folder, manifest, is_new=True)
@@ -281,7 +281,7 @@ def _make_current(own: Path, folder: Path) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(folder.name, target_is_directory=True)
     aside.rename(own / CURRENT)
-    sync_folder(own)
+    sync(own)
     exports = sorted((p for p in own.iterdir() if not p.is_symlink()), key=lambda p: int(p.name.split("-")[1]))
     for old in exports[:-KEPT]:
         shutil.rmtree(old)

@@ -10,7 +10,7 @@ import duckdb
 from orchestration.activation.audience import Audience, Cap, ExportError
 from orchestration.activation.identifiers import join_contacts
 from orchestration.incrementality import held_out_sql
-from orchestration.rules import quote_text
+from orchestration.rules import no_rows, quote_text
 from orchestration.settings import Settings
 
 #: Why somebody chosen is not in the file, the reason counted first where several hold.
@@ -201,7 +201,7 @@ def _read_files(settings: Settings, con: duckdb.DuckDBPyConnection, audience: Au
 def _read_list(con: duckdb.DuckDBPyConnection, file: Path, columns: tuple[str, ...], home: Path) -> str:
     """SQL of some columns of a CSV file with a header, every value given; without a row where there is no file."""
     if not file.exists():
-        return "select " + ", ".join(f'cast(null as varchar) as "{c}"' for c in columns) + " where false"
+        return no_rows(dict.fromkeys(columns, "varchar"))
     wanted = ", ".join(f'"{c}"' for c in columns)
     query = f"select {wanted} from read_csv({quote_text(file)}, header = true, all_varchar = true, delim = ',', quote = '\"')"
     is_empty = " or ".join(f"coalesce(trim(\"{c}\"), '') = ''" for c in columns)

@@ -5,7 +5,7 @@ import duckdb
 from orchestration.activation.audience import Audience
 from orchestration.activation.gate import HELD_BACK
 from orchestration.activation_files import PLAN
-from orchestration.rules import quote_text
+from orchestration.rules import no_rows, quote_text
 
 
 def write_plan(
@@ -16,11 +16,10 @@ def write_plan(
     ``con`` has ``judged`` and ``contacts``. Held back is who would be in the file but for the test.
     """
     held = ", ".join(quote_text(reason) for reason in HELD_BACK)
-    empty = "select " + ", ".join(f"cast(null as {kind}) as {name}" for name, kind in PLAN.items()) + " where false"
     con.execute(f"""
         copy (
             with
-            past as ({before or empty}),
+            past as ({before or no_rows(PLAN)}),
             today as (
                 select
                     {quote_text(audience.name)} as audience,

@@ -366,7 +366,7 @@ def _put_in_force(
     settings.identity_dir.chmod(0o700)
     name = f"generation-{uuid.uuid4().hex[:12]}"
     aside.rename(settings.identity_dir / name)
-    raw_zone.sync_folder(settings.identity_dir)
+    raw_zone.sync(settings.identity_dir)
     raw_zone.write_durably(
         settings.identity_dir / identity_files.POINTER,
         json.dumps({"generation": name, "caches": _cache_version(settings, rules), **vars(outcome)}),

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestration.raw_zone import sync_folder
+from orchestration.raw_zone import sync
 from orchestration.settings import Settings
 from orchestration.warehouse import DATAMART
 
@@ -100,7 +100,7 @@ def switch(settings: Settings, release_id: str) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(release_id, target_is_directory=True)
     aside.rename(link)
-    sync_folder(settings.releases_dir)
+    sync(settings.releases_dir)
 
 
 def roll_back(settings: Settings, release_id: str) -> Release:

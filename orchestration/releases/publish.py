@@ -5,7 +5,6 @@ included, at the speed of the disk. Nothing readers can see changes before the l
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -20,7 +19,7 @@ import duckdb
 
 from orchestration import charts
 from orchestration.contracts import Contract, default_contracts
-from orchestration.raw_zone import fingerprints, sync_folder, write_durably
+from orchestration.raw_zone import fingerprints, sync, write_durably
 from orchestration.releases.catalogue import (
     BUILDING,
     DELIVERIES,
@@ -98,7 +97,7 @@ def _build_aside(
         private.mkdir(mode=0o700)
         _copy_audited(settings, RESTRICTED, private)
         (private / RESTRICTED).chmod(0o400)
-        sync_folder(private)
+        sync(private)
     manifest = {
         "release_id": release_id,
         "as_of_date": as_of_date.isoformat(),
@@ -115,7 +114,7 @@ def _build_aside(
     write_durably(aside / MANIFEST, json.dumps(manifest, indent=1))
     folder = settings.releases_dir / release_id
     aside.rename(folder)
-    sync_folder(settings.releases_dir)
+    sync(settings.releases_dir)
     return folder
 
 
@@ -130,11 +129,7 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
         raise ReleaseError(f"{name} was not closed properly (its .wal is still there); run again")
     temporary = target.with_name(f"{name}{BUILDING}")
     shutil.copyfile(source, temporary)
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(temporary)
     try:
         with connect_file(settings, temporary) as con:
             copied = _figures(con, name, checksums=True)
@@ -147,7 +142,7 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
             )
     temporary.chmod(0o444)
     temporary.rename(target)
-    sync_folder(folder)
+    sync(folder)
     return copied
 
 

@@ -102,7 +102,7 @@ browser: ## Debian's chromium, for the tests of the UI
 
 clean: ## remove .venv and what tools wrote; your data under FIDELIS_HOME stays
 	rm -rf $(VENV) dbt_project/target dbt_project/logs logs dist
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .fidelis_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset: ## remove .fidelis: deliveries, raw zone, warehouse, releases

@@ -1,9 +1,14 @@
 """dbt inside this process: parse once, keep the parsed state warm, run, and say plainly what failed."""
 
 import json
+import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +17,14 @@ from filelock import FileLock
 from orchestration.settings import DBT_PROJECT_DIR, Settings
 
 Status = Literal["pass", "warn", "fail", "error", "skipped"]
+
+#: Parsed projects that are kept: those of the last edits and branches.
+_KEPT = 8
+_DATA_TESTS = "data_tests.json"
+_FOR_BUILDS = "builds.msgpack"
+_FOR_DBT_TO_PARSE = "partial_parse.msgpack"
+_WRITTEN_BY_TOOLS = {"target", "logs", "__pycache__", ".user.yml"}
+_ENVIRONMENT = re.compile(rb"env_var\(\s*['\"](\w+)")
 
 
 class DbtError(RuntimeError):
@@ -40,63 +53,102 @@ def arguments(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def _invoke(arguments: Sequence[str]) -> Any:
+def _invoke(arguments: Sequence[str], manifest: Any = None) -> Any:
     from dbt.cli.main import dbtRunner
 
-    result = dbtRunner().invoke(list(arguments))
+    result = dbtRunner(manifest=manifest).invoke(list(arguments))
     if result.exception is not None:
         raise DbtError(str(result.exception)) from result.exception
     return result
 
 
-def manifest_path(settings: Settings) -> Path:
-    """dbt's manifest of the project as it is now; parsed anew only when a file of the project changed."""
-    settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
-    compiled = _data_tests_file(settings)
-    with FileLock(settings.dbt_target_dir / "parse.lock"):
-        sources = [
-            p for p in DBT_PROJECT_DIR.rglob("*") if p.is_file() and "target" not in p.parts and "logs" not in p.parts
-        ]
-        newest = max(p.stat().st_mtime for p in sources)
-        if not compiled.exists() or compiled.stat().st_mtime < newest:
-            settings.export()
-            settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
-            _compile(settings, compiled)
-    return settings.dbt_target_dir / "manifest.json"
+def parsed(settings: Settings) -> Path:
+    """The folder of what dbt parsed of the project as it is now: ``manifest.json``, ``semantic_manifest.json`` and our own.
+
+    It is made once for all homes and processes, named after all that the outcome depends on, and never changed.
+    """
+    settings.export()
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.cache / "parse.lock"):
+        while not (folder := settings.cache / f"dbt-{_content(os.environ)}").exists():
+            known = sorted(settings.cache.glob("dbt-*"), key=lambda path: path.stat().st_mtime)
+            aside = _parse(settings, settings.cache / "part", *known[-1:])
+            for oldest in known[: 1 - _KEPT]:
+                shutil.rmtree(oldest)
+            # a file that was edited meanwhile may be in it or not
+            if folder.name == f"dbt-{_content(os.environ)}":
+                aside.replace(folder)
+        folder.touch()
+    return folder
 
 
-def _data_tests_file(settings: Settings) -> Path:
-    return settings.dbt_target_dir / "data_tests.json"
+def _content(environment: Mapping[str, str]) -> str:
+    """A digest of all that dbt's parsed state depends on: files and place of the project, versions, environment."""
+    digest = sha256(str(DBT_PROJECT_DIR).encode())
+    for package in ("dbt-core", "dbt-duckdb", "dbt-adapters", "dbt-common", "Jinja2"):
+        digest.update(f"{package} {version(package)}\n".encode())
+    used = {name for name in environment if name.startswith("DBT_")}
+    for path in sorted(DBT_PROJECT_DIR.rglob("*")):
+        name = path.relative_to(DBT_PROJECT_DIR)
+        if path.is_file() and _WRITTEN_BY_TOOLS.isdisjoint(name.parts):
+            content = path.read_bytes()
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+            used.update(found.decode() for found in _ENVIRONMENT.findall(content))
+    # where the databases lie is opened, not parsed
+    for variable in sorted(used - {"FIDELIS_WAREHOUSE_DIR"}):
+        digest.update(f"{variable}={environment.get(variable)}\n".encode())
+    return digest.hexdigest()[:16]
 
 
-def _compile(settings: Settings, target: Path) -> None:
-    """Parse the project and compile its data tests; no database is opened, another process may be writing there."""
-    options = ["--no-introspect", "--no-populate-cache", "--select", "test_type:data"]
+def _parse(settings: Settings, aside: Path, *before: Path) -> Path:
+    """Parse the project into a folder and compile its data tests; no database is opened, another process may be writing there.
+
+    ``before`` is what was parsed last: dbt takes from it what has not changed.
+    """
+    from dbt.parser.manifest import extended_mashumaro_encoder
+
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for earlier in before:
+        shutil.copy(earlier / _FOR_DBT_TO_PARSE, aside)
+    options = [*arguments(settings), "--target-path", str(aside)]
     quiet = ["--log-level", "none", "--log-level-file", "none"]
-    result = _invoke([*quiet, "compile", *arguments(settings), *options])
-    compiled = {r.node.unique_id: r.node.compiled_code for r in result.result.results}
-    aside = target.with_suffix(".part")
-    aside.write_text(json.dumps(compiled))
-    aside.replace(target)
+    manifest = _invoke([*quiet, "parse", *options]).result
+    tests = ["--no-introspect", "--no-populate-cache", "--no-write-json", "--select", "test_type:data"]
+    compiled = _invoke([*quiet, "compile", *options, *tests], manifest).result.results
+    (aside / _DATA_TESTS).write_text(json.dumps({r.node.unique_id: r.node.compiled_code for r in compiled}))
+    # a build runs no test, parses nothing and asks for no `graph`: without them the manifest is loaded in half the time
+    manifest.nodes = {k: n for k, n in manifest.nodes.items() if n.resource_type != "test"}
+    manifest.unit_tests, manifest.files, manifest.flat_graph = {}, {}, {}
+    (aside / _FOR_BUILDS).write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
+    return aside
 
 
 def data_tests(settings: Settings) -> dict[str, str]:
     """The compiled SQL of each data test: the rows that break it."""
-    manifest_path(settings)
-    compiled: dict[str, str] = json.loads(_data_tests_file(settings).read_text())
+    compiled: dict[str, str] = json.loads((parsed(settings) / _DATA_TESTS).read_text())
     return compiled
 
 
 @lru_cache(maxsize=1)
-def _loaded_manifest(path: Path, modified_ns: int) -> dict[str, Any]:
+def _loaded_manifest(path: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(path.read_text())
     return manifest
 
 
 def load_manifest(settings: Settings) -> Mapping[str, Any]:
     """The parsed manifest, read once per process and version."""
-    path = manifest_path(settings)
-    return _loaded_manifest(path, path.stat().st_mtime_ns)
+    return _loaded_manifest(parsed(settings) / "manifest.json")
+
+
+def _manifest_for_builds(settings: Settings) -> Any:
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    packed = (parsed(settings) / _FOR_BUILDS).read_bytes()
+    manifest = Manifest.from_msgpack(packed, decoder=extended_mashumuro_decoder)
+    manifest.build_parent_and_child_maps()
+    return manifest
 
 
 def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[NodeResult]:
@@ -105,6 +157,7 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
     Returns every node's result. A model that fails is a result, not an exception; raises DbtError where dbt
     itself cannot run. Every database is closed on return.
     """
+    settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
     try:
         result = _invoke(
             [
@@ -116,14 +169,11 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
                 "--no-use-colors",
                 "build",
                 *arguments(settings),
-                "--exclude-resource-type",
-                "unit_test",
-                "--exclude-resource-type",
-                "test",
                 # a changed seed is changed code, and that build is whole
                 *(["--full-refresh"] if whole else ["--exclude-resource-type", "seed"]),
                 *selection,
-            ]
+            ],
+            _manifest_for_builds(settings),
         )
     finally:
         _close()

@@ -107,8 +107,6 @@ def _make_home(settings: Settings, then: Settings, known: Mapping[str, Mapping[s
         decisions.write_text("".join(f"{line}\n" for line in taken))
     if settings.activation_dir.exists():
         then.activation_dir.symlink_to(settings.activation_dir.resolve(), target_is_directory=True)
-    if settings.dbt_target_dir.exists():
-        then.dbt_target_dir.symlink_to(settings.dbt_target_dir.resolve(), target_is_directory=True)
 
 
 def _was_taken(line: str, release: Release) -> bool:
@@ -120,7 +118,6 @@ def _was_taken(line: str, release: Release) -> bool:
 def _build(then: Settings, contracts: Mapping[str, Contract], release: Release) -> None:
     identity.build(then, contracts, release.as_of_date)
     warehouse.prepare(then, contracts, whole=True)
-    dbt_runner.manifest_path(then)
     failed = [r for r in dbt_runner.build(then, [], whole=True) if r.status in ("fail", "error")]
     if failed:
         raise RebuildError(f"the mart could not be built: {' '.join(failed[0].message.split())[:300]}")

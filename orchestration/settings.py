@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".fidelis")
+    cache: Path = Path(".fidelis_cache")
     contracts: Path = DEFAULT_CONTRACTS_DIR
     landing: Path | None = None
     first_day: date = date(2023, 1, 1)
@@ -67,7 +68,7 @@ class Settings(BaseSettings):
     sftp_key: Path | None = None
     servers: dict[str, Access] = Field(default_factory=dict)
 
-    @field_validator("home", "contracts", "landing", "identity_rules", "audiences", "sftp_key")
+    @field_validator("home", "cache", "contracts", "landing", "identity_rules", "audiences", "sftp_key")
     @classmethod
     def _from_project(cls, value: Path | None) -> Path | None:
         return None if value is None else (PROJECT_DIR / value.expanduser()).resolve()
@@ -149,7 +150,7 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target_dir(self) -> Path:
-        """dbt's target folder: manifest and parsed state, kept warm between nights."""
+        """dbt's target folder: its logs and what it ran."""
         return self.home / "dbt"
 
     @property

@@ -322,12 +322,12 @@ def dev(port: int = 3000, host: str = "127.0.0.1") -> None:
     import os
 
     from orchestration.cli.instance import open_instance
-    from orchestration.dbt_runner import manifest_path
+    from orchestration.dbt_runner import parsed
     from orchestration.settings import PROJECT_DIR
 
     settings = settings_or_exit()
     open_instance(settings)
-    manifest_path(settings)
+    parsed(settings)
     os.chdir(PROJECT_DIR)
     program = str(Path(sys.executable).with_name("dagster"))
     os.execv(program, [program, "dev", "-w", str(PROJECT_DIR / "workspace.yaml"), "-h", host, "-p", str(port)])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -60,9 +59,7 @@ class Retailer:
 
 
 def copy_of(retailer: Retailer, home: Path) -> Retailer:
-    """Another home over the same deliveries; what dbt parsed is taken along."""
-    if (retailer.home / "dbt").exists():
-        shutil.copytree(retailer.home / "dbt", home / "dbt")
+    """Another home over the same deliveries."""
     return Retailer(home, {**retailer.settings, "FIDELIS_LANDING": str(retailer.landing)})
 
 

@@ -17,7 +17,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.dbt_runner import load_manifest, parsed
 from orchestration.incrementality import Arm, difference_of_rates
+from orchestration.settings import load_settings
 from tests.e2e.conftest import PROJECT, Retailer, copy_of
 
 FIRST, LAST = "2023-01-01", "2023-02-09"
@@ -225,7 +227,7 @@ def project(published: Retailer, tmp_path_factory: pytest.TempPathFactory) -> Pa
     for path in (PROJECT / "dbt_project").iterdir():
         if path.name not in ("target", "logs"):
             (folder / path.name).symlink_to(path)
-    shutil.copytree(published.home / "dbt", folder / "target")
+    shutil.copytree(parsed(load_settings()), folder / "target")
     return folder
 
 
@@ -285,7 +287,7 @@ def test_each_metric_is_the_column_of_its_table(published: Retailer, project: Pa
 
 
 def test_every_metric_has_both_names_a_definition_and_a_formula(published: Retailer) -> None:
-    metrics = json.loads((published.home / "dbt" / "manifest.json").read_text())["metrics"].values()
+    metrics = load_manifest(load_settings())["metrics"].values()
     for metric in metrics:
         assert " (" in metric["label"]
         assert metric["description"]

@@ -1,5 +1,6 @@
 """Data tests run as one batch give what ``dbt test`` gives: severities, thresholds, errors, skipped ones."""
 
+import os
 from pathlib import Path
 
 import duckdb
@@ -63,7 +64,7 @@ def small_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, sql in SINGULAR.items():
         (project / "tests" / name).write_text(sql)
     monkeypatch.setattr(dbt_runner, "DBT_PROJECT_DIR", project)
-    return Settings(home=tmp_path / "home")
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache")
 
 
 def by_dbt(settings: Settings) -> dict[str, tuple[str, int]]:
@@ -115,6 +116,30 @@ def test_a_test_is_compiled_anew_when_the_project_changed(small_project: Setting
     after = dbt_runner.data_tests(small_project)
     assert "amount = 7" in before["test.small.one_row"]
     assert "amount = 8" in after["test.small.one_row"]
+
+
+def test_what_is_parsed_is_shared_by_homes_and_named_after_all_it_depends_on(
+    small_project: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = dbt_runner.DBT_PROJECT_DIR
+    (project / "models" / "orders.sql").write_text("select '{{ env_var('CITY', 'Nantes') }}' as order_id")
+    small_project.export()
+    was = dbt_runner._content(os.environ)
+    monkeypatch.setenv("FIDELIS_WAREHOUSE_DIR", str(tmp_path / "elsewhere"))
+    (project / "target").mkdir()
+    (project / "target" / "manifest.json").write_text("{}")
+    assert dbt_runner._content(os.environ) == was
+    for variable in ("CITY", "DBT_WARN_ERROR"):
+        assert dbt_runner._content({**os.environ, variable: "Lille"}) != was
+    file = project / "dbt_project.yml"
+    file.write_text(file.read_text() + "vars: {months: 24}\n")
+    assert dbt_runner._content(os.environ) != was
+
+    first = dbt_runner.parsed(small_project)
+    parsed_at = (first / "manifest.json").stat().st_mtime_ns
+    assert dbt_runner.parsed(small_project.model_copy(update={"home": tmp_path / "another"})) == first
+    assert (first / "manifest.json").stat().st_mtime_ns == parsed_at
+    assert [path.name for path in small_project.cache.iterdir() if path.is_dir()] == [first.name]
 
 
 def test_tests_are_compiled_while_another_process_writes_the_build_database(small_project: Settings) -> None:

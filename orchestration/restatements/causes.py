@@ -7,7 +7,8 @@ operation: the result does not depend on the order of rows.
 
 from typing import TYPE_CHECKING
 
-from orchestration.restatements.compare import BASE, FIGURE, PUBLISHED, RATIOS, TABLES, Built
+from orchestration.restatements.compare import BASE, FIGURE, PUBLISHED, RATIOS, SNAPSHOTS, TABLES, Built
+from orchestration.restatements.snapshots import snapshot_steps
 from orchestration.restatements.steps import CAUSES, STEP, walk
 
 if TYPE_CHECKING:
@@ -24,17 +25,22 @@ _COUNTS = (
 )
 
 
-def find_causes(con: "duckdb.DuckDBPyConnection", built: Built, *, rules_changed: bool, has_persons: bool) -> None:
+def find_causes(
+    con: "duckdb.DuckDBPyConnection", built: Built, *, rules_changed: bool, has_persons: bool, rfm_window_months: int
+) -> None:
     """Table ``effects``: the key of each row of ``changed``, cause and effect (none of them 0); they sum to the change.
 
     Reads the attached release, the mart as built, and tables ``changed`` and ``changed_deliveries`` (table_name, delivery_date: what was
     loaded since the release). ``rules_changed``: the release was made by other code, contracts or settings, so that
     what no delivery explains is a rule_change; without that it is ``other``.
+    ``rfm_window_months``: calendar months that RFM's frequency and monetary look back on, 0 = all.
     """
     con.execute("set variable rules_changed = ?", [rules_changed])
     walk(con, built, has_persons=has_persons)
     _base_effects(con)
     _visits(con, built)
+    _figures_by_step(con)
+    snapshot_steps(con, built, rfm_window_months)
     _effects(con)
 
 
@@ -137,17 +143,15 @@ def _visits(con: "duckdb.DuckDBPyConnection", built: Built) -> None:
     )
 
 
-def _effects(con: "duckdb.DuckDBPyConnection") -> None:
-    """``effects`` out of the steps of the base figures: ratios are computed at every step.
-
-    What the steps do not explain (figures that were defined otherwise) is of the rules, or ``other`` where none changed.
-    """
-    rest = f"if(getvariable('rules_changed'), {STEP['rule_change']}, {STEP['other']})"
+def _figures_by_step(con: "duckdb.DuckDBPyConnection") -> None:
+    """``figure_step``: the changed indicators at every step; ratios are computed at each."""
     con.execute(
         f"""
         create or replace temp table figure_step as
         with
-        keys as (select distinct table_name, period_start, channel_id from changed),
+        keys as (
+            select distinct table_name, period_start, channel_id from changed where table_name <> '{SNAPSHOTS}'
+        ),
         published as (
             {" union all ".join(_published(table) for table in TABLES)}
         ),
@@ -180,6 +184,14 @@ def _effects(con: "duckdb.DuckDBPyConnection") -> None:
         ) unpivot (value for metric in ({", ".join((*BASE, *RATIOS))}))
         """
     )
+
+
+def _effects(con: "duckdb.DuckDBPyConnection") -> None:
+    """``effects``: what a figure moves by at each step.
+
+    What the steps do not explain (figures that were defined otherwise) is of the rules, or ``other`` where none changed.
+    """
+    rest = f"if(getvariable('rules_changed'), {STEP['rule_change']}, {STEP['other']})"
     con.execute(
         f"""
         create or replace temp table effects as

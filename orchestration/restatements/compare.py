@@ -32,6 +32,17 @@ RATIOS = {
     "conversion_rate": "cast(converting_sessions as double) / nullif(sessions, 0)",
 }
 METRICS = (*BASE, *RATIOS)
+#: Past snapshots of customers, and what is compared of them: totals of a month end.
+SNAPSHOTS = "customer_rfm_monthly"
+TOTALS = {
+    "customers": "count(*)",
+    "frequency": "sum(frequency)",
+    "monetary": "sum(monetary)",
+    "recency_days": "sum(recency_days)",
+}
+#: Every table whose past is watched: the months of its periods, and its figures.
+MONTHS = {**TABLES, SNAPSHOTS: 1}
+FIGURES = {**dict.fromkeys(TABLES, METRICS), SNAPSHOTS: tuple(TOTALS)}
 #: All figures in one exact type: differences of its values add up to the last digit.
 FIGURE = "decimal(28, 10)"
 #: The aliases under which the published files are attached.
@@ -45,6 +56,19 @@ class Built:
     mart: str = "datamart.mart"
     staging: str = "staging"
     intermediate: str = "intermediate"
+
+
+def totals(schema: str) -> str:
+    """SQL of the totals of each month's snapshot: period_start, channel_id (always null) and ``TOTALS``."""
+    return (
+        "(select cast(date_trunc('month', snapshot_date) as date) as period_start, null::varchar as channel_id, "
+        f"{', '.join(f'{sql} as {name}' for name, sql in TOTALS.items())} from {schema}.{SNAPSHOTS} group by 1)"
+    )
+
+
+def figures(table: str, schema: str) -> str:
+    """SQL of a watched table's figures, by period_start and channel_id."""
+    return totals(schema) if table == SNAPSHOTS else f"{schema}.{table}"
 
 
 def attach(con: "duckdb.DuckDBPyConnection", release: Release) -> bool:
@@ -80,10 +104,10 @@ def changed_figures(con: "duckdb.DuckDBPyConnection", published_as_of: date, mar
     without sales, a rate that is 0 and was none) is no change. Returns whether there is any.
     """
     parts = []
-    for table, months in TABLES.items():
-        known = columns_of(con, f"{PUBLISHED}.mart.{table}") & columns_of(con, f"{mart}.{table}")
+    for table, names in FIGURES.items():
+        known = columns_of(con, figures(table, f"{PUBLISHED}.mart")) & columns_of(con, figures(table, mart))
         if known:
-            parts.append(_compared(table, months, [m for m in METRICS if m in known], mart, published_as_of))
+            parts.append(_compared(table, [m for m in names if m in known], mart, published_as_of))
     parts.append(  # gives the table its columns where a release of long ago has none of the figures
         "select null::varchar as table_name, null::date as period_start, null::varchar as channel_id, "
         f"null::varchar as metric, null::{FIGURE} as old_value, null::{FIGURE} as new_value where false"
@@ -92,7 +116,7 @@ def changed_figures(con: "duckdb.DuckDBPyConnection", published_as_of: date, mar
     return bool(con.execute("select count(*) from changed").fetchall()[0][0])
 
 
-def _compared(table: str, months: int, metrics: list[str], mart: str, as_of: date) -> str:
+def _compared(table: str, metrics: list[str], mart: str, as_of: date) -> str:
     """SQL of the differing past figures of one table; those that look at the next period are past one period later."""
 
     def long(relation: str) -> str:
@@ -107,12 +131,12 @@ def _compared(table: str, months: int, metrics: list[str], mart: str, as_of: dat
         from (
             select coalesce(o.period_start, n.period_start) as period_start, coalesce(o.channel_id, n.channel_id) as channel_id,
                 coalesce(o.metric, n.metric) as metric, o.value as old_value, n.value as new_value
-            from {long(f"{PUBLISHED}.mart.{table}")} as o
-            full join {long(f"{mart}.{table}")} as n
+            from {long(figures(table, f"{PUBLISHED}.mart"))} as o
+            full join {long(figures(table, mart))} as n
                 on o.period_start = n.period_start and o.metric = n.metric and o.channel_id is not distinct from n.channel_id
         )
         where coalesce(old_value, 0) <> coalesce(new_value, 0)
-            and period_start + to_months({months} * if(starts_with(metric, 'next_period_'), 2, 1)) <= date '{as_of}' + 1
+            and period_start + to_months({MONTHS[table]} * if(starts_with(metric, 'next_period_'), 2, 1)) <= date '{as_of}' + 1
     """
 
 

@@ -20,6 +20,7 @@ from orchestration.restatements.compare import (
     columns_of,
     detach,
 )
+from orchestration.restatements.snapshots import RETURN
 from orchestration.restatements.steps import LINE, ORDER
 from orchestration.settings import load_settings
 
@@ -40,11 +41,16 @@ COLUMNS = {
     "as_of_date": "date",
 }
 #: What a published release must have to be walked to today's.
-_NEEDED = {"fct_orders": ORDER, "fct_order_lines": LINE, **dict.fromkeys(TABLES, BASE)}
+_NEEDED = {"fct_orders": ORDER, "fct_order_lines": LINE, "fct_returns": RETURN, **dict.fromkeys(TABLES, BASE)}
 
 
-def restated(con: "duckdb.DuckDBPyConnection", run_parameters: Any, built: Built | None = None) -> Any:
-    """All restatements as an Arrow table of ``COLUMNS``, those of the release to come among them; ``con`` has the mart as built."""
+def restated(
+    con: "duckdb.DuckDBPyConnection", run_parameters: Any, rfm_window_months: int, built: Built | None = None
+) -> Any:
+    """All restatements as an Arrow table of ``COLUMNS``, those of the release to come among them; ``con`` has the mart as built.
+
+    ``rfm_window_months``: calendar months that RFM's frequency and monetary look back on, 0 = all.
+    """
     settings, built = load_settings(), built or Built()
     as_of_date: date = run_parameters.project("as_of_date").fetchall()[0][0]
     published = releases.current(settings)
@@ -60,7 +66,13 @@ def restated(con: "duckdb.DuckDBPyConnection", run_parameters: Any, built: Built
             rules_changed = published.basis != releases.basis(settings, contracts)
             if _has_facts(con):
                 _show_deliveries(con, published, raw_zone.fingerprints(settings, contracts))
-                find_causes(con, built, rules_changed=rules_changed, has_persons=has_persons)
+                find_causes(
+                    con,
+                    built,
+                    rules_changed=rules_changed,
+                    has_persons=has_persons,
+                    rfm_window_months=rfm_window_months,
+                )
                 effects = "effects"
             else:
                 # a release of other tables: its orders cannot be walked to today's

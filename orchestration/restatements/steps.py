@@ -20,8 +20,8 @@ CAUSES = (
 STEP = {cause: step for step, cause in enumerate(CAUSES, start=1)}
 #: What is looked at in orders and in their lines.
 ORDER = (
-    "order_id", "customer_id", "channel_id", "order_date", "ordered_at", "is_test", "is_cancelled", "is_kept", "net_amount",
-    "margin_amount", "fx_rate",
+    "order_id", "customer_id", "channel_id", "order_date", "ordered_at", "is_test", "is_cancelled", "cancelled_date", "is_kept",
+    "net_amount", "returned_amount", "margin_amount", "fx_rate",
 )  # fmt: skip
 LINE = (
     "order_line_id", "order_id", "quantity", "returned_quantity", "gross_amount", "discount_amount", "returned_amount", "cost_amount",
@@ -161,8 +161,9 @@ def _customers_by_step(con: "duckdb.DuckDBPyConnection", built: Built) -> None:
 
 
 def _amounts_by_version(con: "duckdb.DuckDBPyConnection", built: Built) -> None:
-    """``version``: net, margin and goods of each changed order as published (0) and today (4), and of those in both, between the two:
-    today's content at the published rate (1), at today's rate (2), both with the published returns; cancellation follows in the steps.
+    """``version``: net, margin, amount before returns and goods of each changed order as published (0) and today (4), and of those
+    in both, between the two: today's content at the published rate (1) and at today's
+    (2), with the published returns; cancellation follows in the steps.
     """
     line = ", ".join(LINE)
     con.execute(
@@ -201,22 +202,23 @@ def _amounts_by_version(con: "duckdb.DuckDBPyConnection", built: Built) -> None:
             left join old_lines as o on n.order_line_id = o.order_line_id and n.order_id = o.order_id
         ),
         lines as (
-            select order_id, 1 as version, quantity, returned_quantity, old_sold - old_returned as net, cost_amount from both_lines
+            select order_id, 1 as version, quantity, returned_quantity, old_sold as sold, old_returned as back, cost_amount
+            from both_lines
             union all
-            select order_id, 2, quantity, returned_quantity, new_sold - new_returned, cost_amount from both_lines
+            select order_id, 2, quantity, returned_quantity, new_sold, new_returned, cost_amount from both_lines
         ),
         amounts as (
-            select order_id, version, sum(net) as net, sum(net - cost_amount) as margin,
+            select order_id, version, sum(sold) as sold, sum(sold - back) as net, sum(sold - back - cost_amount) as margin,
                 max(if(returned_quantity < quantity, 1, 0)) = 1 or max(returned_quantity) = 0 as has_goods
             from lines group by order_id, version
         )
         select order_id, version, cast(coalesce(net, 0) as decimal(18, 2)) as net, cast(margin as decimal(18, 2)) as margin,
-            coalesce(has_goods, false) as has_goods
+            cast(coalesce(sold, 0) as decimal(18, 2)) as sold, coalesce(has_goods, false) as has_goods
         from rates cross join (select unnest([1, 2]) as version) left join amounts using (order_id, version)
         union all
-        select order_id, 0, net_amount, margin_amount, null from o
+        select order_id, 0, net_amount, margin_amount, net_amount + returned_amount, null from o
         union all
-        select order_id, 4, net_amount, margin_amount, null from n
+        select order_id, 4, net_amount, margin_amount, net_amount + returned_amount, null from n
         """
     )
 
@@ -228,30 +230,33 @@ def _orders_by_step(con: "duckdb.DuckDBPyConnection", built: Built) -> None:
     s = STEP
     con.execute(
         f"""
+        create or replace temp table stepped as
+        select g.*, step,
+            case
+                when is_gone then
+                    case when step >= case when by_rule then {s["rule_change"]} when is_erased then {s["erasure"]} else {s["other"]} end
+                        then null else 0 end
+                when is_late then if(step >= if(by_rule, {s["rule_change"]}, {s["late_order"]}), 4, null)
+                when step = 0 then 0
+                when by_rule or step >= {s["return"]} then 4
+                when step >= {s["fx_correction"]} then 2
+                when step >= {s["other"]} then 1
+                else 0
+            end as version,
+            case
+                when is_gone then c0
+                when is_late and step < {s["identity_split"]} then c1
+                when step >= {s["identity_merge"]} then c3
+                when step >= {s["identity_split"]} then c2
+                when step >= {s["other"]} or (step >= {s["erasure"]} and is_erased) then c1
+                else c0
+            end as customer_id
+        from ordering as g cross join (select unnest(range({len(CAUSES) + 1})) as step)
+        """
+    )
+    con.execute(
+        f"""
         create or replace temp table changed_step as
-        with stepped as (
-            select g.*, step,
-                case
-                    when is_gone then
-                        case when step >= case when by_rule then {s["rule_change"]} when is_erased then {s["erasure"]} else {s["other"]} end
-                            then null else 0 end
-                    when is_late then if(step >= if(by_rule, {s["rule_change"]}, {s["late_order"]}), 4, null)
-                    when step = 0 then 0
-                    when by_rule or step >= {s["return"]} then 4
-                    when step >= {s["fx_correction"]} then 2
-                    when step >= {s["other"]} then 1
-                    else 0
-                end as version,
-                case
-                    when is_gone then c0
-                    when is_late and step < {s["identity_split"]} then c1
-                    when step >= {s["identity_merge"]} then c3
-                    when step >= {s["identity_split"]} then c2
-                    when step >= {s["other"]} or (step >= {s["erasure"]} and is_erased) then c1
-                    else c0
-                end as customer_id
-            from ordering as g cross join (select unnest(range({len(CAUSES) + 1})) as step)
-        )
         select t.order_id, t.step, t.customer_id,
             if(t.version = 0, o.channel_id, n.channel_id) as channel_id,
             if(t.version = 0, o.order_date, n.order_date) as order_date,

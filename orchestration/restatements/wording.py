@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from orchestration.releases import current
-from orchestration.restatements.compare import METRICS, TABLES
+from orchestration.restatements.compare import FIGURES, MONTHS, figures
 from orchestration.settings import Settings
 from orchestration.warehouse import connect_reader
 
@@ -30,14 +30,16 @@ def explain(settings: Settings, table: str, period: str, metric: str, channel_id
     release = current(settings)
     if release is None:
         raise ValueError("no release yet: `fidelis run` makes the first")
-    if table not in TABLES:
-        raise ValueError(f"there are no restatements of {table}; of these there are: {', '.join(TABLES)}")
-    if metric not in METRICS:
-        raise ValueError(f"{table} has no figure {metric}; it has: {', '.join(METRICS)}")
-    start = _period_start(period, TABLES[table])
+    if table not in MONTHS:
+        raise ValueError(f"there are no restatements of {table}; of these there are: {', '.join(MONTHS)}")
+    if metric not in FIGURES[table]:
+        raise ValueError(f"{table} has no figure {metric}; it has: {', '.join(FIGURES[table])}")
+    start = _period_start(period, MONTHS[table])
     where = "period_start = ? and channel_id is not distinct from ?"
     with connect_reader(release.datamart) as con:
-        now = con.execute(f"select {metric} from mart.{table} where {where}", [start, channel_id]).fetchall()
+        now = con.execute(
+            f"select {metric} from {figures(table, 'mart')} where {where}", [start, channel_id]
+        ).fetchall()
         told = con.execute(
             "select release_id, as_of_date, previous_release_id, old_value, new_value, cause, effect from mart.kpi_restatements "
             f"where table_name = ? and metric = ? and {where} order by as_of_date, release_id, abs(effect) desc, cause",

@@ -60,14 +60,37 @@ def test_a_late_return_and_a_late_order_restate_january_each_with_its_share(reta
         "tax_rate": "0.200",
     }
     append(retailer, "returns", returned)
-    append(retailer, "orders", {**order, "test_order": "false"})
+    with open(retailer.landing / "shop" / "orders_2023-01-02.csv", newline="") as stream:
+        buyer = next(row["customer_no"] for row in csv.DictReader(stream) if row["customer_no"])
+    append(retailer, "orders", {**order, "customer_no": buyer, "test_order": "false"})
     append(retailer, "order_lines", {**sold, "discount": "0.00"})
     retailer.fidelis("run", "--from", "2023-02-06", "--to", LAST)
+
+    # by hand, from the two releases' snapshots of January
+    snapshots = (
+        "select count(*), sum(frequency), sum(monetary), sum(recency_days) from mart.customer_rfm_monthly "
+        "where snapshot_date = date '2023-01-31'"
+    )
+    first = retailer.home / "releases" / "20230205-0001" / "datamart.duckdb"
+    with duckdb.connect(str(first), read_only=True) as con:
+        was = con.execute(snapshots).fetchall()[0]
+    told = dict(
+        retailer.query(
+            "select metric, sum(effect) from mart.kpi_restatements where table_name = 'customer_rfm_monthly' group by metric"
+        )
+    )
+    is_now = retailer.query(snapshots)[0]
+    names = ("customers", "frequency", "monetary", "recency_days")
+    changes = {name: new - old for name, old, new in zip(names, was, is_now, strict=True) if new != old}
+    assert told == changes
+    assert changes["frequency"] >= 1
+    printed = retailer.fidelis("why", "customer_rfm_monthly", "2023-01", "monetary").stdout
+    assert "late_order: orders that were delivered after the figure was published" in printed
 
     # by hand, from the facts of the two releases: orders of January that were not there, and the returns of those that were
     facts = "select order_id, net_amount, returned_amount, is_kept, is_cancelled from mart.fct_orders where order_date < date '2023-02-01'"
     new = {row[0]: row[1:] for row in retailer.query(facts)}
-    with duckdb.connect(str(retailer.home / "releases" / "20230205-0001" / "datamart.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(first), read_only=True) as con:
         old = {row[0]: row[1:] for row in con.execute(facts).fetchall()}
         before = con.execute(FIGURE).fetchall()[0][0]
     after = retailer.query(FIGURE)[0][0]

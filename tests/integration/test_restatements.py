@@ -3,7 +3,7 @@
 import datetime as dt
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 
 import duckdb
@@ -12,61 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration import dbt_runner
-from orchestration.restatements.causes import find_causes
-from orchestration.restatements.compare import METRICS, Built, changed_figures
+from orchestration.restatements.compare import FIGURES
 from orchestration.settings import Settings
-
-MODELS = (
-    "int_orders_enriched", "fct_returns", "fct_order_lines", "fct_orders", "int_customer_activity_monthly", "kpi_monthly",
-    "kpi_half_yearly",
-)  # fmt: skip
-BUILT = Built(mart="datamart.mart", staging="warehouse.staging", intermediate="warehouse.intermediate")
-AS_OF = dt.date(2024, 3, 10)
-LATER = dt.date(2024, 3, 20)
-
-Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class World:
-    """What was delivered, and who is who: rows by key."""
-
-    orders: dict[str, Row] = field(default_factory=dict)
-    lines: dict[str, Row] = field(default_factory=dict)
-    returns: dict[str, Row] = field(default_factory=dict)
-    people: dict[str, str] = field(default_factory=dict)  # customer of each account
-    rates: dict[str, Decimal] = field(default_factory=lambda: {"EUR": Decimal(1), "USD": Decimal("0.9")})
-    costs: dict[str, Decimal | None] = field(
-        default_factory=lambda: {"p0": Decimal("4.10"), "p1": Decimal(3), "p2": None}
-    )
-    sessions: int = 3
-
-    def with_order(
-        self, key: str, day: str, account: str | None, lines: dict[str, tuple[str, str]], **values: object
-    ) -> "World":
-        """With an order of ``lines``: quantity and unit price by product."""
-        order: Row = {
-            "account": account, "channel": "shop", "currency": "EUR", "at": dt.datetime.fromisoformat(f"{day} 12:00"),
-            "is_test": False, "is_cancelled": False, **values,
-        }  # fmt: skip
-        added = {
-            f"{key}-{product}": {"order": key, "product": product, "quantity": Decimal(q), "price": Decimal(price)}
-            for product, (q, price) in lines.items()
-        }
-        return replace(self, orders={**self.orders, key: order}, lines={**self.lines, **added})
-
-    def with_return(self, key: str, line: str, day: str, quantity: str, amount: str) -> "World":
-        back: Row = {
-            "line": line,
-            "day": dt.date.fromisoformat(day),
-            "quantity": Decimal(quantity),
-            "amount": Decimal(amount),
-        }
-        return replace(self, returns={**self.returns, key: back})
-
-    def with_values(self, key: str, **values: object) -> "World":
-        """With other values of an order."""
-        return replace(self, orders={**self.orders, key: {**self.orders[key], **values}})
+from tests.support.restatements import LATER, MODELS, Effects, World, changes, restate
 
 
 @pytest.fixture(scope="module")
@@ -90,138 +38,13 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield made
 
 
-def insert(con: duckdb.DuckDBPyConnection, table: str, columns: str, rows: list[tuple]) -> None:
-    con.execute(f"create or replace table {table} ({columns})")
-    if rows:
-        con.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
-
-
-def build(con: duckdb.DuckDBPyConnection, models: dict[str, str], world: World, as_of: dt.date) -> None:
-    """The mart of a world, as dbt would build it of these rows of staging."""
-    for database, schemas in {"warehouse": ("staging", "intermediate", "control"), "datamart": ("mart",)}.items():
-        con.execute(f"attach if not exists ':memory:' as {database}")
-        for schema in schemas:
-            con.execute(f"create schema if not exists {database}.{schema}")
-    insert(con, "warehouse.control.run_parameters", "as_of_date date, business_timezone varchar", [(as_of, "UTC")])
-    insert(
-        con,
-        "warehouse.control.source_tables",
-        "table_name varchar, prices_include_tax boolean",
-        [("order_lines", False)],
-    )
-    insert(
-        con, "warehouse.staging.stg_shop__orders",
-        "order_id varchar, customer_id varchar, channel_id varchar, campaign_id varchar, currency varchar, coupon_code varchar, "
-        "is_test boolean, is_cancelled boolean, ordered_at timestamp, order_date date, cancelled_date date, delivery_date date",
-        [
-            (k, o["account"], o["channel"], None, o["currency"], None, o["is_test"], o["is_cancelled"], o["at"], o["at"].date(),
-             as_of if o["is_cancelled"] else None, o.get("delivered", AS_OF))
-            for k, o in world.orders.items()
-        ],
-    )  # fmt: skip
-    insert(
-        con, "warehouse.staging.stg_shop__order_lines",
-        "order_line_id varchar, order_id varchar, product_id varchar, quantity decimal(18, 3), unit_price decimal(18, 4), "
-        "line_amount decimal(18, 4), discount_amount decimal(18, 2), tax_rate decimal(9, 6), delivery_date date",
-        [
-            (k, v["order"], v["product"], v["quantity"], v["price"], None, v.get("discount"), Decimal("0.2"), v.get("delivered", AS_OF))
-            for k, v in world.lines.items()
-        ],
-    )  # fmt: skip
-    insert(
-        con, "warehouse.staging.stg_shop__returns",
-        "return_id varchar, order_line_id varchar, returned_at timestamp, return_date date, returned_quantity decimal(18, 3), "
-        "refund_amount decimal(18, 4), delivery_date date",
-        [
-            (k, r["line"], dt.datetime.combine(r["day"], dt.time()), r["day"], r["quantity"], r["amount"], r.get("delivered", AS_OF))
-            for k, r in world.returns.items()
-        ],
-    )  # fmt: skip
-    insert(
-        con, "warehouse.intermediate.int_customer_identity", "source_customer_id varchar, customer_id varchar",
-        list(world.people.items()),
-    )  # fmt: skip
-    insert(
-        con,
-        "warehouse.intermediate.int_record_identity",
-        "record_kind varchar, source_id varchar, customer_id varchar",
-        [],
-    )
-    days = [dt.date(2022, 1, 1) + dt.timedelta(days=i) for i in range(900)]
-    con.execute(
-        "create or replace table warehouse.intermediate.int_exchange_rates_applied as select currency, applied_date, "
-        "cast(rate as decimal(18, 8)) as fx_rate from (select unnest($1) as currency, unnest($2) as rate), "
-        "(select unnest($3) as applied_date)",
-        [list(world.rates), [str(r) for r in world.rates.values()], days],
-    )
-    insert(
-        con, "datamart.mart.dim_product",
-        "product_key varchar, product_id varchar, unit_cost decimal(18, 4), valid_from date, valid_to date",
-        [(f"{p}-key", p, cost, dt.date(1900, 1, 1), dt.date(9999, 12, 31)) for p, cost in world.costs.items()],
-    )  # fmt: skip
-    insert(
-        con,
-        "datamart.mart.dim_customer",
-        "customer_key varchar, customer_id varchar, valid_from date, valid_to date",
-        [],
-    )
-    insert(
-        con, "datamart.mart.fct_web_sessions", "session_date date, purchases bigint, is_bot boolean",
-        [(dt.date(2024, 1, 5), n % 2, False) for n in range(world.sessions)],
-    )  # fmt: skip
-    for name in MODELS:
-        schema = "warehouse.intermediate" if name.startswith("int_") else "datamart.mart"
-        con.execute(f"create or replace table {schema}.{name} as {models[name]}")
-
-
-def publish(con: duckdb.DuckDBPyConnection, world: World) -> None:
-    """The mart as built becomes the published one, with its identities."""
-    con.execute("attach if not exists ':memory:' as published; create schema if not exists published.mart")
-    for name in ("fct_orders", "fct_order_lines", "kpi_monthly", "kpi_half_yearly"):
-        con.execute(f"create or replace table published.mart.{name} as from datamart.mart.{name}")
-    con.execute(
-        "attach if not exists ':memory:' as published_persons; create schema if not exists published_persons.restricted"
-    )
-    forever = dt.date(9999, 12, 31)
-    insert(
-        con, "published_persons.restricted.customer_identity",
-        "record_kind varchar, source_id varchar, customer_id varchar, valid_to date, until_revision bigint",
-        [("account", account, person, forever, None) for account, person in world.people.items()],
-    )  # fmt: skip
-
-
-Effects = dict[tuple[str, str, str | None, str], dict[str, Decimal]]
-
-
-def restate(
-    con: duckdb.DuckDBPyConnection,
-    models: dict[str, str],
-    before: World,
-    after: World,
-    *,
-    rules_changed: bool = False,
-    delivered: tuple[tuple[str, dt.date], ...] = (),
-) -> Effects:
-    """Effects by cause of each changed figure (table, month, channel, metric) when the mart of ``after`` follows that of ``before``."""
-    build(con, models, before, AS_OF)
-    publish(con, before)
-    build(con, models, after, LATER)
-    insert(con, "memory.changed_deliveries", "table_name varchar, delivery_date date", list(delivered))
-    changed_figures(con, AS_OF, BUILT.mart)
-    find_causes(con, BUILT, rules_changed=rules_changed, has_persons=True)
-    found: Effects = {}
-    for table, start, channel, metric, cause, effect in con.execute(
-        "select table_name, period_start, channel_id, metric, cause, effect from effects order by all"
-    ).fetchall():
-        found.setdefault((table, str(start), channel, metric), {})[cause] = effect
-    return found
-
-
-def changes(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str | None, str], Decimal]:
-    rows = con.execute(
-        "select table_name, period_start, channel_id, metric, coalesce(new_value, 0) - coalesce(old_value, 0) from changed"
-    ).fetchall()
-    return {(table, str(start), channel, metric): change for table, start, channel, metric, change in rows}
+def snapshot(found: Effects, month: str) -> dict[str, dict[str, Decimal]]:
+    """Effects by total and cause on the RFM snapshot at the end of a month."""
+    return {
+        metric: {cause: effect.normalize() for cause, effect in effects.items()}
+        for (table, start, _, metric), effects in found.items()
+        if table == "customer_rfm_monthly" and start == f"{month}-01"
+    }
 
 
 def jan(found: Effects, metric: str) -> dict[str, Decimal]:
@@ -309,6 +132,41 @@ def test_an_order_given_to_another_account_is_a_correction_and_no_identity(con, 
     assert jan(found, "active_customers") == {"other": Decimal(-1)}
 
 
+def test_a_snapshot_is_corrected_by_what_had_happened_before_it_and_by_nothing_later(
+    con, models, january: World
+) -> None:
+    """A return of February that was delivered in March, one of March, a late order, and an order cancelled in February."""
+    after = (
+        january.with_return("r1", "o2-p0", "2024-02-10", "1", "29.99")
+        .with_return("r2", "o3-p1", "2024-03-15", "1", "25")
+        .with_order("late", "2024-01-31", "a", {"p1": ("1", "70.50")})
+        .with_values("o1", is_cancelled=True, cancelled=dt.date(2024, 2, 20))
+    )
+    found = restate(con, models, january, after)
+    late = {"frequency": {"late_order": Decimal(1)}, "recency_days": {"late_order": Decimal(-28)}}
+    assert snapshot(found, "2023-12") == {}
+    assert snapshot(found, "2024-01") == {"monetary": {"late_order": Decimal("70.5")}, **late}
+    # a's last order is the late one, cancelled or not
+    assert snapshot(found, "2024-02") == {
+        "monetary": {"late_order": Decimal("70.5"), "return": Decimal("-29.99"), "cancellation": Decimal(-100)},
+        "recency_days": late["recency_days"],
+    }
+    assert "frequency" not in snapshot(found, "2024-02")  # one more, and one less
+
+
+def test_a_snapshot_of_two_who_are_one_has_one_customer_less(con, models, january: World) -> None:
+    found = restate(con, models, january, replace(january, people={"a": "A", "b": "B", "c": "B"}))
+    # the last order is c's of the fifth; b's of the fourth is no longer anybody's last
+    days = {"2024-01": -27, "2024-02": -56}
+    assert {month: snapshot(found, month) for month in days} == {
+        month: {
+            "customers": {"identity_merge": Decimal(-1)},
+            "recency_days": {"identity_merge": Decimal(less).normalize()},
+        }
+        for month, less in days.items()
+    }
+
+
 def test_other_rules_are_the_cause_of_what_no_delivery_explains(con, models, january: World) -> None:
     after = january.with_values("o1", channel="web").with_order(
         "late", "2024-01-31", "a", {"p1": ("1", "70")}, delivered=LATER
@@ -321,7 +179,7 @@ def test_other_rules_are_the_cause_of_what_no_delivery_explains(con, models, jan
 
 
 def with_random_return(rng: random.Random, world: World, number: int) -> World:
-    day = dt.date(2024, 3, 1) + dt.timedelta(days=rng.randrange(19))
+    day = dt.date(2023, 6, 1) + dt.timedelta(days=rng.randrange(292))
     return world.with_return(
         f"back{number}", rng.choice(list(world.lines)), str(day), rng.choice("12"), rng.choice(("5", "9.99"))
     )
@@ -359,7 +217,9 @@ def with_another_person(rng: random.Random, world: World, _: int) -> World:
 MUTATIONS: dict[str, Callable[[random.Random, World, int], World]] = {
     "late_order": lambda rng, world, number: random_order(rng, world, f"late{number}"),
     "return": with_random_return,
-    "cancellation": lambda rng, world, _: world.with_values(rng.choice(list(world.orders)), is_cancelled=True),
+    "cancellation": lambda rng, world, _: world.with_values(
+        rng.choice(list(world.orders)), is_cancelled=True, cancelled=random_moment(rng).date()
+    ),
     "fx_correction": lambda rng, world, _: replace(
         world, rates={**world.rates, "USD": Decimal(rng.choice(("0.8", "0.913", "1.1")))}
     ),
@@ -409,7 +269,9 @@ def test_causes_sum_to_the_change_and_leave_nothing_unexplained(
         found = restate(con, models, before, after)
         changed = changes(con)
         assert {key: sum(effects.values()) for key, effects in found.items()} == changed
-        assert {metric for *_, metric in changed} <= set(METRICS)
+        assert {(table, metric) for table, *_, metric in changed} <= {
+            (t, m) for t, names in FIGURES.items() for m in names
+        }
         # the steps end at today's figures by themselves: nothing was left over to be booked as `other`
         left = con.execute(
             "select c.*, f.value from changed as c join figure_step as f on c.table_name = f.table_name "

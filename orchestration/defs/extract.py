@@ -1,11 +1,13 @@
 """One asset per source table: its deliveries, checked by its contract, in the raw zone."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from orchestration import quality, raw_zone
 from orchestration.contracts import Contract
+from orchestration.defs.event_log import add_metadata
 from orchestration.defs.history import ACCEPT_DRIFT, ACCEPT_MISSING
 from orchestration.defs.partitions import days_of, delivery_days, one_run
 from orchestration.defs.resources import WRITER_POOL, WriterLock, contracts, settings
@@ -101,19 +103,17 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
             context.log.warning(
                 f"{contract.table}: delivered but not captured by the contract: {', '.join(uncaptured)}"
             )
-        for partition in partitions:
-            context.add_asset_metadata(
-                {
-                    **counts([partition]),
-                    **{f"rule/{name}": partition.violations.get(name, 0) for name in sorted(ruled)},
-                    "dagster/row_count": partition.rows_loaded,
-                },
-                partition_key=partition.day.isoformat(),
-            )
+        figures: dict[str, dict[str, Any]] = {
+            partition.day.isoformat(): {
+                **counts([partition]),
+                **{f"rule/{name}": partition.violations.get(name, 0) for name in sorted(ruled)},
+                "dagster/row_count": partition.rows_loaded,
+            }
+            for partition in partitions
+        }
         # the UI reads lineage off the latest event: one copy is enough
-        context.add_asset_metadata(
-            {"dagster/column_lineage": column_lineage(contract)}, partition_key=partitions[-1].day.isoformat()
-        )
+        figures[partitions[-1].day.isoformat()]["dagster/column_lineage"] = column_lineage(contract)
+        add_metadata(context, figures)
         yield dg.MaterializeResult(
             metadata={
                 "days_of_run": len(partitions),

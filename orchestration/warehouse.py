@@ -90,6 +90,14 @@ def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
     con.execute(f"load {quote_text(file)}")
 
 
+def _create(file: Path) -> None:
+    """An empty build database in the newest storage format: a quarter cheaper to write than the one that older DuckDBs
+    read, which the marts keep. A file remembers its format, whoever opens it.
+    """
+    with duckdb.connect(config=OFFLINE) as con:
+        con.execute(f"attach {quote_text(file)} (storage_version 'latest')")
+
+
 def reset(settings: Settings) -> None:
     """Remove the build database: the next run builds everything from the raw zone."""
     for name in (WAREHOUSE, DATAMART, RESTRICTED):
@@ -109,7 +117,10 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str 
     failed; until then the next build is ``whole``, from nothing.
     """
     settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
-    with connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
+    file = settings.warehouse_dir / WAREHOUSE
+    if not file.exists():
+        _create(file)
+    with connect_file(settings, file, read_only=False) as con:
         con.execute("begin")
         for schema in ("raw", "raw_changed", "raw_unchanged", "control"):
             con.execute(f"create schema if not exists {schema}")

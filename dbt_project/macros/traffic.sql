@@ -24,6 +24,17 @@ case when own_medium is null then lower(coalesce(tags.utm_campaign, '')) else ''
     seeds/traffic_terms.csv. Texts are looked at once each: visits are many, ways to come are few.
 -#}
 {% macro channel_groups(traffic) -%}
+ways as (
+
+    select distinct
+        source,
+        medium,
+        campaign
+
+    from {{ traffic }}
+
+),
+
 texts as (
 
     {%- for part in ['source', 'medium', 'campaign'] %}
@@ -34,7 +45,7 @@ texts as (
         {{ part }} as text,
         {{ "concat('.', source, '.')" if part == 'source' else part }} as compared
 
-    from {{ traffic }}
+    from ways
     {%- endfor %}
 
 ),
@@ -66,17 +77,6 @@ text_terms as (
         on
             texts.part = patterns.part
             and texts.compared like patterns.pattern escape '^'
-
-),
-
-ways as (
-
-    select distinct
-        source,
-        medium,
-        campaign
-
-    from {{ traffic }}
 
 ),
 

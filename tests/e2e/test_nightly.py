@@ -94,6 +94,12 @@ def test_the_mart_holds_the_true_totals_to_the_cent_and_the_row(published: Retai
     assert {metric: published.query(sql)[0][0] for metric, sql in found.items()} == {m: expected[m] for m in found}
 
 
+def test_older_readers_can_open_a_release(published: Retailer) -> None:
+    assert published.query(
+        "select tags['storage_version'] from duckdb_databases() where path like '%datamart.duckdb'"
+    ) == [("v1.0.0+",)]
+
+
 def test_the_charts_are_written_with_the_release(published: Retailer) -> None:
     page = (published.home / "releases" / "current" / "charts.html").read_text()
     customers, day = published.query("select count(*), max(snapshot_date) from mart.customer_rfm")[0]

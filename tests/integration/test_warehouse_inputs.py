@@ -67,6 +67,16 @@ def test_the_parameters_are_the_settings_and_the_last_delivered_day(
     assert query(settings, "select as_of_date from control.run_parameters") == [(NEXT_DAY,)]
 
 
+def test_the_build_database_stays_in_the_newest_format_whoever_opens_it(
+    world: tuple[Settings, dict[str, Contract]],
+) -> None:
+    settings, contracts = world
+    for _ in range(2):
+        warehouse.prepare(settings, contracts)
+    tags = query(settings, "select tags['storage_version'] from duckdb_databases() where path like '%warehouse.duckdb'")
+    assert tags == [("v1.5.0+",)]
+
+
 def test_dbt_is_told_which_tables_the_retailer_has(world: tuple[Settings, dict[str, Contract]]) -> None:
     settings, contracts = world
     warehouse.prepare(settings, contracts)

@@ -10,6 +10,12 @@ with
 messages as (
 
     select * from {{ ref('fct_campaign_messages') }}
+    where
+        campaign_id in (
+            select campaign_id
+            from {{ ref('fct_campaign_messages') }}
+            where is_control
+        )
 
 ),
 

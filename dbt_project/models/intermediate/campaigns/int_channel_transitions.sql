@@ -14,7 +14,6 @@ paths as (
 orders as (
 
     select
-        order_id,
         customer_id,
         ordered_at
 
@@ -46,31 +45,15 @@ unused as (
 
 ),
 
-unused_between as (
-
-    select
-        unused.touch_id,
-        unused.customer_id,
-        unused.channel,
-        unused.first_at,
-        count(orders.order_id) as orders_before
-
-    from unused
-    left join orders
-        on
-            unused.customer_id = orders.customer_id
-            and unused.first_at > orders.ordered_at
-    group by unused.touch_id, unused.customer_id, unused.channel, unused.first_at
-
-),
-
+-- an order parts what came before it from what came after: it stands among the touches as a step without a channel
 steps as (
 
     select
-        concat('order:', order_id) as path_id,
         'order' as outcome,
+        order_id as path_id,
         channel,
         touched_at,
+        0 as is_order,
         touch_id
 
     from paths
@@ -78,13 +61,26 @@ steps as (
     union all
 
     select
-        concat('end:', customer_id, ':', cast(orders_before as {{ dbt.type_string() }})) as path_id,
         'end' as outcome,
+        customer_id as path_id,
         channel,
         first_at as touched_at,
+        0 as is_order,
         touch_id
 
-    from unused_between
+    from unused
+
+    union all
+
+    select
+        'end' as outcome,
+        customer_id as path_id,
+        cast(null as {{ dbt.type_string() }}) as channel,
+        ordered_at as touched_at,
+        1 as is_order,
+        cast(null as {{ dbt.type_string() }}) as touch_id
+
+    from orders
 
 ),
 
@@ -97,7 +93,7 @@ linked as (
         lead(channel) over path is null as is_last
 
     from steps
-    window path as (partition by path_id order by touched_at, touch_id)
+    window path as (partition by outcome, path_id order by touched_at, is_order, touch_id)
 
 ),
 
@@ -108,6 +104,7 @@ transitions as (
         channel as to_state
 
     from linked
+    where channel is not null
 
     union all
 
@@ -116,7 +113,7 @@ transitions as (
         outcome as to_state
 
     from linked
-    where is_last
+    where is_last and channel is not null
 
 ),
 

@@ -18,6 +18,20 @@ run as (
 
 ),
 
+-- dated before they are joined: a time zone that is the same for all rows is looked up once
+sent as (
+
+    select
+        messages.*,
+        {{ business_date('messages.sent_at', 'run.business_timezone') }} as sent_date,
+        run.as_of_at
+
+    from {{ ref('stg_marketing__messages') }} as messages
+    {{ semi_join_touched('int_touched_messages', 'messages', ['message_id']) }}
+    cross join run
+
+),
+
 messages as (
 
     select
@@ -28,18 +42,16 @@ messages as (
         messages.is_control,
         messages.arm,
         messages.sent_at,
-        {{ business_date('messages.sent_at', 'run.business_timezone') }} as sent_date,
-        run.as_of_at < {{ add_minutes('messages.sent_at', '60 * windows.window_hours') }} as is_window_open
+        messages.sent_date,
+        messages.as_of_at < {{ add_minutes('messages.sent_at', '60 * windows.window_hours') }} as is_window_open
 
-    from {{ ref('stg_marketing__messages') }} as messages
+    from sent as messages
     inner join {{ ref('int_customer_identity') }} as identity
         on messages.customer_id = identity.source_customer_id
     left join {{ ref('stg_marketing__campaigns') }} as campaigns
         on messages.campaign_id = campaigns.campaign_id
     left join {{ ref('reaction_windows') }} as windows
         on coalesce(campaigns.medium, 'unknown') = windows.medium
-    {{ semi_join_touched('int_touched_messages', 'messages', ['message_id']) }}
-    cross join run
 
 ),
 

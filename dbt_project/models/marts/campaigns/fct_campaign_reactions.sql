@@ -22,12 +22,6 @@ reactions as (
 
 ),
 
-rules as (
-
-    select * from {{ ref('machine_open_rules') }}
-
-),
-
 -- user agents are few, reactions many
 agents as (
 
@@ -44,7 +38,7 @@ machine_agents as (
     select agents.user_agent
 
     from agents
-    inner join rules
+    inner join {{ ref('machine_open_rules') }} as rules
         on
             (rules.rule_type = 'agent_contains' and lower(agents.user_agent) like concat('%', rules.pattern, '%'))
             or (rules.rule_type = 'agent_equals' and lower(agents.user_agent) = rules.pattern)
@@ -58,7 +52,7 @@ limits as (
         min(limit_value) filter (where rule_type = 'seconds_after_delivery') as seconds_after_delivery,
         min(limit_value) filter (where rule_type = 'messages_per_second') as messages_per_second
 
-    from rules
+    from {{ ref('machine_open_rules') }}
 
 ),
 
@@ -188,11 +182,18 @@ derived as (
 
 ),
 
+-- dated before they are joined: a time zone that is the same for all rows is looked up once
 happened as (
 
-    select * from reported
-    union all
-    select * from derived
+    select
+        reactions.*,
+        {{ business_date('reactions.reacted_at', 'run.business_timezone') }} as reaction_date
+    from (
+        select * from reported
+        union all
+        select * from derived
+    ) as reactions
+    cross join {{ source('control', 'run_parameters') }} as run
 
 ),
 
@@ -209,11 +210,10 @@ final as (
         happened.evidence,
         happened.is_machine,
         happened.reacted_at,
-        {{ business_date('happened.reacted_at', 'run.business_timezone') }} as reaction_date
+        happened.reaction_date
 
     from happened
     inner join messages on happened.message_id = messages.message_id
-    cross join {{ source('control', 'run_parameters') }} as run
 
 )
 

@@ -19,7 +19,6 @@ paths as (
 
     select
         paths.*,
-        row_number() over (partition by paths.order_id order by paths.touched_at, paths.touch_id) as place,
         greatest(coalesce(effects.removal_effect, 0), 0) as removal_effect,
         sum(case when paths.is_direct then 0 else greatest(coalesce(effects.removal_effect, 0), 0) end) over (
             partition by paths.order_id
@@ -32,15 +31,62 @@ paths as (
 
 weighted as (
 
-    {% for model, weight in models.items() -%}
+    select
+        *,
+        {% for model, weight in models.items() -%}
+            cast({{ weight }} as double) as {{ model }}_weight{% if not loop.last %},
+            {% endif %}
+        {%- endfor %}
+
+    from paths
+
+),
+
+summed as (
+
+    select
+        *,
+        {% for model in models -%}
+            sum({{ model }}_weight) over touches_so_far as {{ model }}_so_far{% if not loop.last %},
+            {% endif %}
+        {%- endfor %}
+
+    from weighted
+    window touches_so_far as (partition by order_id order by touched_at, touch_id rows between unbounded preceding and current row)
+
+),
+
+placed as (
+
+    select
+        *,
+        {% for model in models -%}
+            lag({{ model }}_so_far) over touches as {{ model }}_before,
+            max({{ model }}_so_far) over (partition by order_id) as {{ model }}_total{% if not loop.last %},
+            {% endif %}
+        {%- endfor %}
+
+    from summed
+    window touches as (partition by order_id order by touched_at, touch_id)
+
+),
+
+shared as (
+
+    {% for model in models -%}
         select
             order_id,
             touch_id,
             '{{ model }}' as model,
-            place,
-            cast({{ weight }} as double) as weight
+            touch_type,
+            campaign_id,
+            channel,
+            touched_at,
+            cast(round({{ model }}_so_far / {{ model }}_total, 10) as decimal(12, 10)) as share_so_far,
+            cast(round(coalesce({{ model }}_before, 0) / {{ model }}_total, 10) as decimal(12, 10)) as share_before
 
-        from paths
+        from placed
+        where {{ model }}_weight > 0
         {% if not loop.last %}
             union all
 
@@ -49,39 +95,11 @@ weighted as (
 
 ),
 
-summed as (
-
-    select
-        order_id,
-        touch_id,
-        model,
-        place,
-        sum(weight) over (partition by order_id, model order by place rows between unbounded preceding and current row) as weight_so_far
-
-    from weighted
-    where weight > 0
-
-),
-
-shared as (
-
-    select
-        order_id,
-        touch_id,
-        model,
-        place,
-        cast(round(weight_so_far / max(weight_so_far) over (partition by order_id, model), 10) as decimal(12, 10)) as share_so_far
-
-    from summed
-
-),
-
 orders as (
 
     select
         order_id,
         order_date,
-        channel_id,
         customer_id,
         cast(gross_amount - discount_amount as decimal(18, 2)) as sold_amount,
         returned_amount,
@@ -91,66 +109,42 @@ orders as (
 
 ),
 
-running as (
+cut as (
 
     select
-        shared.order_id,
-        shared.touch_id,
-        shared.model,
-        shared.place,
+        shared.*,
         orders.customer_id,
         orders.order_date,
         {% for amount in ['sold', 'returned', 'margin'] -%}
-            round(orders.{{ amount }}_amount * shared.share_so_far, 2) as {{ amount }}_so_far,
+            round(orders.{{ amount }}_amount * shared.share_so_far, 2)
+            - round(orders.{{ amount }}_amount * shared.share_before, 2) as {{ amount }}_amount,
         {% endfor -%}
-        shared.share_so_far
+        shared.share_so_far - shared.share_before as share
 
     from shared
     inner join orders on shared.order_id = orders.order_id
 
 ),
 
-cut as (
+final as (
 
     select
         order_id,
         touch_id,
         model,
+        touch_type,
+        campaign_id,
+        channel,
         customer_id,
         order_date,
-        {% for amount in ['sold', 'returned', 'margin'] -%}
-            {{ amount }}_so_far - coalesce(lag({{ amount }}_so_far) over path, 0) as {{ amount }}_amount,
-        {% endfor -%}
-        share_so_far - coalesce(lag(share_so_far) over path, 0) as share
-
-    from running
-    window path as (partition by order_id, model order by place)
-
-),
-
-final as (
-
-    select
-        cut.order_id,
-        cut.touch_id,
-        cut.model,
-        paths.touch_type,
-        paths.campaign_id,
-        paths.channel,
-        cut.customer_id,
-        cut.order_date,
-        paths.touched_at,
-        cast(cut.share as decimal(12, 10)) as share,
-        cast(cut.sold_amount as decimal(18, 2)) as sold_amount,
-        cast(cut.returned_amount as decimal(18, 2)) as returned_amount,
-        cast(cut.sold_amount - cut.returned_amount as decimal(18, 2)) as attributed_net_amount,
-        cast(cut.margin_amount as decimal(18, 2)) as attributed_margin
+        touched_at,
+        cast(share as decimal(12, 10)) as share,
+        cast(sold_amount as decimal(18, 2)) as sold_amount,
+        cast(returned_amount as decimal(18, 2)) as returned_amount,
+        cast(sold_amount - returned_amount as decimal(18, 2)) as attributed_net_amount,
+        cast(margin_amount as decimal(18, 2)) as attributed_margin
 
     from cut
-    inner join paths
-        on
-            cut.order_id = paths.order_id
-            and cut.touch_id = paths.touch_id
 
 )
 

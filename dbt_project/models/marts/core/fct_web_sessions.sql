@@ -7,149 +7,149 @@
 
 with
 
-events as (
+-- user agents are few, events many
+agents as (
 
-    select
-        *,
-        {{ half_hour_number('event_at') }} as half_hour
+    select events.user_agent
 
     from {{ ref('stg_web__events') }} as events
     {{ semi_join_touched('int_touched_visitors', 'events', ['visitor_id']) }}
+    where events.user_agent is not null
+    group by events.user_agent
 
 ),
 
-run as (
+bot_agents as (
 
-    select * from {{ source('control', 'run_parameters') }}
+    select agents.user_agent
+
+    from agents
+    inner join {{ ref('web_bot_rules') }} as rules
+        on
+            rules.rule_type = 'agent_contains'
+            and lower(agents.user_agent) like concat('%', rules.pattern, '%')
+    group by agents.user_agent
 
 ),
 
-{{ numbered_half_hours('events') }},
+-- Events of one half hour are never more than 30 minutes apart, so they are of one session: the gaps need looking for between half
+-- hours only, and only times go through the windows.
+half_hours as (
+
+    select
+        events.visitor_id,
+        {{ half_hour_number('events.event_at') }} as half_hour,
+        min(events.event_at) as first_at,
+        max(events.event_at) as last_at,
+        count(*) as events,
+        count(bot_agents.user_agent) as events_of_bots,
+        min(events.event_at) filter (where events.customer_id is not null or events.order_id is not null) as known_at
+
+    from {{ ref('stg_web__events') }} as events
+    left join bot_agents on events.user_agent = bot_agents.user_agent
+    {{ semi_join_touched('int_touched_visitors', 'events', ['visitor_id']) }}
+    group by
+        events.visitor_id,
+        {{ half_hour_number('events.event_at') }}
+
+),
+
+bot_limits as (
+
+    select min(limit_value) as events_per_half_hour
+    from {{ ref('web_bot_rules') }}
+    where rule_type = 'events_per_half_hour'
+
+),
+
+gaps as (
+
+    select
+        *,
+        coalesce(first_at > {{ add_minutes('lag(last_at) over visits', 30) }}, true) as is_start,
+        min(known_at) over (partition by visitor_id) as first_known_at
+
+    from half_hours
+    window visits as (partition by visitor_id order by half_hour)
+
+),
+
+parts_of_sessions as (
+
+    select
+        visitor_id,
+        half_hour,
+        case when events_of_bots > 0 or events >= (select events_per_half_hour from bot_limits) then 1 else 0 end as is_of_bot,
+        first_known_at,
+        max(case when is_start then first_at end) over (
+            partition by visitor_id
+            order by half_hour
+            rows between unbounded preceding and current row
+        ) as started_at
+
+    from gaps
+
+),
 
 sessions as (
 
     select
-        visitor_id,
-        session_number,
-        min(first_at) as started_at,
-        max(last_at) as ended_at,
-        sum(events) as events,
-        sum(page_views) as page_views,
-        sum(product_views) as product_views,
-        sum(add_to_carts) as add_to_carts,
-        sum(purchases) as purchases
+        events.visitor_id,
+        parts.started_at,
+        max(events.event_at) as ended_at,
+        count(*) as events,
+        max(parts.is_of_bot) = 1 as is_bot,
+        min(parts.first_known_at) as first_known_at,
+        count(*) filter (where events.event_type = 'page_view') as page_views,
+        count(*) filter (where events.event_type = 'product_view') as product_views,
+        count(*) filter (where events.event_type = 'add_to_cart') as add_to_carts,
+        count(*) filter (where events.event_type = 'purchase') as purchases,
+        min_by({{ record(['page_path', 'referrer', 'device']) }}, events.event_id) filter (
+            where events.event_at = parts.started_at
+        ) as entry,
+        min_by({{ record(['utm_source', 'utm_medium', 'utm_campaign']) }}, {{ record(['event_at', 'event_id']) }}) filter (
+            where coalesce(events.utm_source, events.utm_medium, events.utm_campaign) is not null
+        ) as tags,
+        max_by(events.customer_id, {{ record(['event_at', 'event_id']) }}) filter (
+            where events.customer_id is not null
+        ) as customer_id,
+        max_by(events.order_id, {{ record(['event_at', 'event_id']) }}) filter (
+            where events.event_type = 'purchase' and events.order_id is not null
+        ) as order_id
 
-    from numbered
-    group by
-        visitor_id,
-        session_number
-
-),
-
-entries as (
-
-    select
-        sessions.visitor_id,
-        sessions.session_number,
-        min_by(
-            {{ record(['page_path', 'referrer', 'device']) }},
-            events.event_id
-        ) as entry
-
-    from events
-    inner join sessions
+    from {{ ref('stg_web__events') }} as events
+    inner join parts_of_sessions as parts
         on
-            events.visitor_id = sessions.visitor_id
-            and events.event_at = sessions.started_at
+            events.visitor_id = parts.visitor_id
+            and {{ half_hour_number('events.event_at') }} = parts.half_hour
     group by
-        sessions.visitor_id,
-        sessions.session_number
+        events.visitor_id,
+        parts.started_at
 
 ),
 
--- the few events that say who came, from where, or what was bought
-telling_events as (
+-- dated before they are joined: a time zone that is the same for all rows is looked up once
+dated as (
 
     select
-        *,
-        coalesce(utm_source, utm_medium, utm_campaign) is not null as is_tagged,
-        event_type = 'purchase' and order_id is not null as is_order
+        sessions.*,
+        {{ business_date('sessions.started_at', 'run.business_timezone') }} as session_date
 
-    from events
-    where
-        coalesce(utm_source, utm_medium, utm_campaign) is not null
-        or customer_id is not null
-        or order_id is not null
-
-),
-
-details as (
-
-    select
-        numbered.visitor_id,
-        numbered.session_number,
-        min_by(
-            {{ record(['utm_source', 'utm_medium', 'utm_campaign']) }},
-            {{ record(['event_at', 'event_id']) }}
-        ) filter (where telling_events.is_tagged) as tags,
-        max_by(
-            telling_events.customer_id,
-            {{ record(['event_at', 'event_id']) }}
-        ) filter (where telling_events.customer_id is not null) as customer_id,
-        max_by(
-            telling_events.order_id,
-            {{ record(['event_at', 'event_id']) }}
-        ) filter (where telling_events.is_order) as order_id
-
-    from telling_events
-    inner join numbered
-        on
-            telling_events.visitor_id = numbered.visitor_id
-            and telling_events.half_hour = numbered.half_hour
-    group by
-        numbered.visitor_id,
-        numbered.session_number
-
-),
-
-{{ bot_sessions() }},
-
-first_known as (
-
-    select
-        visitor_id,
-        min(event_at) as first_known_at
-
-    from telling_events
-    where
-        customer_id is not null
-        or order_id is not null
-    group by visitor_id
+    from sessions
+    cross join {{ source('control', 'run_parameters') }} as run
 
 ),
 
 told as (
 
     select
-        sessions.*,
-        details.customer_id as source_customer_id,
-        details.order_id,
-        details.tags,
-        entries.entry,
-        coalesce(details.tags.utm_source, details.tags.utm_medium, details.tags.utm_campaign) is not null as is_tagged,
+        dated.*,
+        coalesce(dated.tags.utm_source, dated.tags.utm_medium, dated.tags.utm_campaign) is not null as is_tagged,
         nullif(campaigns.medium, 'ads') as own_medium,
         campaigns.medium as campaign_medium
 
-    from sessions
-    inner join entries
-        on
-            sessions.visitor_id = entries.visitor_id
-            and sessions.session_number = entries.session_number
-    left join details
-        on
-            sessions.visitor_id = details.visitor_id
-            and sessions.session_number = details.session_number
-    left join {{ ref('stg_marketing__campaigns') }} as campaigns on details.tags.utm_campaign = campaigns.campaign_id
+    from dated
+    left join {{ ref('stg_marketing__campaigns') }} as campaigns on dated.tags.utm_campaign = campaigns.campaign_id
 
 ),
 
@@ -172,16 +172,16 @@ final as (
         traffic.visitor_id,
         -- who signed in; else the one person that the device is known to be of, from so long before it was first known
         case
-            when bot_sessions.visitor_id is not null then null
+            when traffic.is_bot then null
             when identity.customer_id is not null then identity.customer_id
-            when {{ add_minutes('traffic.started_at', 1440 * var('web_stitching_days')) }} >= first_known.first_known_at
+            when {{ add_minutes('traffic.started_at', 1440 * var('web_stitching_days')) }} >= traffic.first_known_at
                 then known_visitors.customer_id
         end as customer_id,
-        bot_sessions.visitor_id is not null as is_bot,
+        traffic.is_bot,
 
         traffic.started_at,
         traffic.ended_at,
-        {{ business_date('traffic.started_at', 'run.business_timezone') }} as session_date,
+        traffic.session_date,
 
         cast(traffic.events as bigint) as events,
         cast(traffic.page_views as bigint) as page_views,
@@ -198,18 +198,12 @@ final as (
         traffic.entry.device as device
 
     from traffic
-    cross join run
     inner join channel_groups
         on
             traffic.source = channel_groups.source
             and traffic.medium = channel_groups.medium
             and traffic.campaign = channel_groups.campaign
-    left join bot_sessions
-        on
-            traffic.visitor_id = bot_sessions.visitor_id
-            and traffic.session_number = bot_sessions.session_number
-    left join first_known on traffic.visitor_id = first_known.visitor_id
-    left join {{ ref('int_customer_identity') }} as identity on traffic.source_customer_id = identity.source_customer_id
+    left join {{ ref('int_customer_identity') }} as identity on traffic.customer_id = identity.source_customer_id
     left join {{ ref('int_record_identity') }} as known_visitors
         on
             traffic.visitor_id = known_visitors.source_id

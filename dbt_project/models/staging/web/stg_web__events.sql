@@ -17,7 +17,6 @@ final as (
         event_id,
         visitor_id,
         customer_id,
-        product_id,
         order_id,
 
         event_type,

@@ -7,7 +7,8 @@ import numpy as np
 
 from orchestration.customer_value.assumptions import YEAR, ranks
 from orchestration.customer_value.cells import Floats, Ints
-from orchestration.customer_value.groups import Groups, fit_groups, predict_groups
+from orchestration.customer_value.estimation import Fit
+from orchestration.customer_value.groups import Groups, fit_groups, parts, predict_groups
 from orchestration.customer_value.history import DAYS_PER_MONTH, OrderDays
 from orchestration.customer_value.purchases import PurchaseModel
 from orchestration.customer_value.scoring import COVERAGE, Prediction, daily_rate
@@ -96,19 +97,31 @@ def run(
     step = -(-history.size // MOST_CUSTOMERS)
     kept = np.arange(history.size) % step == 0
     history, worth = history.only(kept), worth[kept[history.customer]]
-    rows = []
+    rows: list[Row] = []
+    # who is refused at one cut-off can no longer be chosen: the search for what is not there is the longest
+    refused: dict[str, str] = {}
+    # the customers of one cut-off are nearly those of the next
+    found: dict[str, Fit] = {}
+    spend = None
     for cutoff in cutoffs:
         naive = _naive(history, worth, cutoff, months)
         end = cutoff + months * DAYS_PER_MONTH
         actual = history.sums(worth, cutoff, end, daily_rate=daily_rate(annual_rate))
         seen = history.seen(cutoff)
         customers = seen.summary(cutoff)
-        known = history.day <= cutoff
+        whole, *apart = parts(seen, customers, groups, worth[history.day <= cutoff], spend)
+        spend = whole.spend if whole.spend.verdict.usable else None
         for model in models:
-            fits = fit_groups(model, seen, customers, groups, worth[known])
-            if fits.reason:
-                rows.append(Row(cutoff, months, model.name, len(customers), fits.reason))
+            reason = refused.get(model.name)
+            if reason is None:
+                fits = fit_groups(model, whole, *apart, near=found.get(model.name))
+                reason = fits.reason
+                if reason:
+                    refused[model.name] = f"not fitted here, as the model was refused at a later cut-off ({reason})"
+            if reason:
+                rows.append(Row(cutoff, months, model.name, len(customers), reason))
                 continue
+            found[model.name] = fits.groups[0].orders
             prediction = predict_groups(fits, customers, (months,), annual_rate, DRAWS)
             compared = [n[customers.customer] for n in naive]
             rows.append(_row(cutoff, months, model.name, prediction, actual[customers.customer], compared))

@@ -22,8 +22,8 @@ class BetaGeometric:
     modified: bool
     parameter_names: tuple[str, ...] = ("r", "alpha", "a", "b")
 
-    def fit(self, cells: Cells) -> Fit:
-        """Maximum likelihood of ``cells``."""
+    def fit(self, cells: Cells, near: Fit | None = None) -> Fit:
+        """Maximum likelihood of ``cells``; ``near`` as in ``maximise``."""
         reason = lacking(cells)
         if reason is not None:
             return refused(self.name, self.parameter_names, cells.customers, reason)
@@ -33,7 +33,7 @@ class BetaGeometric:
         bounds = [(1e-4, 1e3), (1e-5 * scale, 1e3 * scale), (1e-4, 1e3), (1e-4, 1e4)]
         rough = _Likelihood(cells.thinned(ROUGH), self.modified) if len(cells) > 2 * ROUGH else None
         likelihood = _Likelihood(cells, self.modified)
-        return maximise(self.name, self.parameter_names, likelihood, starts, bounds, cells.customers, rough)
+        return maximise(self.name, self.parameter_names, likelihood, starts, bounds, cells.customers, rough, near)
 
     def p_alive(self, theta: Floats, frequency: Floats, recency: Floats, age: Floats) -> Floats:
         """Probability of not having left; 1 for BG/NBD's one-time buyers, by that model's assumption."""

@@ -9,7 +9,7 @@ from orchestration.customer_value import backtest
 from orchestration.customer_value.assumptions import Finding, findings
 from orchestration.customer_value.beta_geometric import BG_NBD, MBG_NBD
 from orchestration.customer_value.cells import Floats
-from orchestration.customer_value.groups import Fits, Groups, fit_groups, predict_groups
+from orchestration.customer_value.groups import Fits, Groups, fit_groups, parts, predict_groups
 from orchestration.customer_value.history import OrderDays, Summary
 from orchestration.customer_value.pareto import PARETO_NBD
 from orchestration.customer_value.purchases import PurchaseModel
@@ -56,7 +56,7 @@ def estimate(history: OrderDays, worth: Floats, groups: Groups, day: int, annual
     fits = prediction = None
     if gate.model is not None:
         seen = history.seen(day)
-        fits = fit_groups(gate.model, seen, customers, groups, worth[history.day <= day])
+        fits = fit_groups(gate.model, *parts(seen, customers, groups, worth[history.day <= day]))
         if fits.reason:
             gate = Gate(None, fits.reason, can_judge=True)
         else:

@@ -74,10 +74,12 @@ def maximise(
     bounds: Sequence[tuple[float, float]],
     customers: float,
     rough: Objective | None = None,
+    near: Fit | None = None,
 ) -> Fit:
     """The maximum of ``objective``, standard errors and a verdict.
 
-    ``starts`` and ``bounds`` are of the parameters themselves. ``rough``, the likelihood of a part of the customers, is
+    ``starts`` and ``bounds`` are of the parameters themselves. ``near`` is an identified fit of the same model to customers much like
+    these: where it is given, the search begins and mostly ends there. Else ``rough``, the likelihood of a part of the customers, is
     searched from every start where it is given, and ``objective`` from the best point found.
     """
     from threadpoolctl import threadpool_limits
@@ -85,7 +87,7 @@ def maximise(
     limits = np.log(np.array(bounds))
     points = [np.clip(np.log(np.array(s)), limits[:, 0] + 0.1, limits[:, 1] - 0.1) for s in starts]
     with threadpool_limits(1, "blas"):
-        best = _search(objective, points, limits, rough)
+        best = _search(objective, points, limits, rough, near)
         information = _information(objective, best)
         polished = _newton(objective, best, information, limits, steps=5)
         best = best if polished is None else polished
@@ -104,10 +106,18 @@ def maximise(
     )
 
 
-def _search(objective: Objective, points: Sequence[Floats], limits: Floats, rough: Objective | None) -> Floats:
-    if rough is not None:
-        start = _search(rough, points, limits, None)
-        # the curvature of a part is that of the whole to a few per cent: each step gains more than a digit
+def _search(
+    objective: Objective, points: Sequence[Floats], limits: Floats, rough: Objective | None, near: Fit | None
+) -> Floats:
+    # the curvature of a part is that of the whole to a few per cent: each step gains more than a digit
+    if near is not None:
+        start = np.log(near.theta)
+        information: Floats = np.asarray(np.linalg.inv(near.covariance * near.customers), np.float64)
+        found = _newton(objective, start, information, limits, steps=12)
+        if found is not None:
+            return found
+    elif rough is not None:
+        start = _search(rough, points, limits, None, None)
         found = _newton(objective, start, _information(rough, start), limits, steps=12)
         if found is not None:
             return found

@@ -20,11 +20,11 @@ class GammaGamma:
     name: str = "gamma_gamma"
     parameter_names: tuple[str, ...] = ("p", "q", "v")
 
-    def fit(self, frequency: Floats, monetary: Floats) -> Fit:
+    def fit(self, frequency: Floats, monetary: Floats, near: Fit | None = None) -> Fit:
         """Maximum likelihood over the customers with a repeat order whose mean value is above zero.
 
         A mean of zero or less (returns, gifts) has no probability in this model; such customers are left out here and counted by the
-        checks of assumptions. Raises InputError for values that are no numbers.
+        checks of assumptions. ``near`` as in ``maximise``. Raises InputError for values that are no numbers.
         """
         x, m = np.asarray(frequency, np.float64), np.asarray(monetary, np.float64)
         if x.shape != m.shape or x.ndim != 1:
@@ -45,7 +45,7 @@ class GammaGamma:
         starts = [(4.0, 4.0, 3.0 * scale / 4), (1.0, 2.0, scale), (20.0, 10.0, scale / 2)]
         bounds = [(1e-3, 1e4), (1e-2, 1e4), (1e-6 * scale, 1e4 * scale)]
         rough = _Likelihood(x[::25], m[::25]) if n > 50_000 else None
-        fit = maximise(self.name, self.parameter_names, _Likelihood(x, m), starts, bounds, n, rough)
+        fit = maximise(self.name, self.parameter_names, _Likelihood(x, m), starts, bounds, n, rough, near)
         if fit.verdict.usable and fit.parameters["q"] <= 1:
             reason = "the mean value of an order day is infinite (q <= 1): a few customers spend out of all proportion"
             return _with(fit, Verdict("not_identified", reason))

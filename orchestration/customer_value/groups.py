@@ -1,7 +1,7 @@
 """Customers of one market and channel of acquisition are fitted apart, where they are enough to say something."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,15 +45,30 @@ class Groups:
 
 
 @dataclass(frozen=True)
-class GroupFit:
-    """What one group is predicted with."""
+class Part:
+    """The customers to fit together, and all that does not depend on the model of orders; ``reason``: why they cannot be predicted."""
 
     name: str
-    orders: Fit
+    members: Bools
+    cells: Cells
     spend: Fit
     value_per_net: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class GroupFit:
+    """What one group is predicted with: of ``part``, the ``members``, whose cells are ``cells`` where they are all of it."""
+
+    part: Part
+    orders: Fit
     members: Bools
     cells: Cells | None
+
+    @property
+    def name(self) -> str:
+        """Of the group."""
+        return self.part.name
 
 
 @dataclass(frozen=True)
@@ -66,46 +81,58 @@ class Fits:
     refused: tuple[str, ...] = ()
 
 
-def fit_groups(model: PurchaseModel, seen: OrderDays, customers: Summary, groups: Groups, worth: Floats) -> Fits:
-    """Fit all customers, then each group by itself; a group whose own fit is not identified is predicted with all's.
+def parts(seen: OrderDays, customers: Summary, groups: Groups, worth: Floats, near: Fit | None = None) -> list[Part]:
+    """All customers, then each group; the same for every model of orders.
 
-    ``worth`` is the value of each row of ``seen`` in the unit to be predicted, nan where unknown.
+    ``worth`` is the value of each row of ``seen`` in the unit to be predicted, nan where unknown. ``near``, the spend of much the same
+    customers, is where the search begins.
     """
-    whole, reason = _fit(model, seen, customers, np.ones(len(customers), bool), worth, ALL)
-    if whole is None:
-        return Fits(model, (), reason)
+    whole = _part(seen, customers, np.ones(len(customers), bool), worth, ALL, near)
+    if whole.reason:
+        return [whole]
     group = groups.group[customers.customer]
-    fits, refused = [], []
-    rest = np.ones(len(customers), bool)
-    for place, name in enumerate(groups.names[1:], start=1):
-        members = group == place
-        own, why = _fit(model, seen, customers, members, worth, name)
-        if own is None:
-            refused.append(f"{name}: {why}")
-        else:
-            fits.append(own)
-            rest &= ~members
-    if fits:
-        whole = replace(whole, members=rest, cells=None)
-    return Fits(model, (whole, *fits), refused=tuple(refused))
+    named = enumerate(groups.names[1:], start=1)
+    return [whole, *(_part(seen, customers, group == place, worth, name, whole.spend) for place, name in named)]
 
 
-def _fit(
-    model: PurchaseModel, seen: OrderDays, customers: Summary, members: Bools, worth: Floats, name: str
-) -> tuple[GroupFit | None, str]:
+def _part(seen: OrderDays, customers: Summary, members: Bools, worth: Floats, name: str, near: Fit | None) -> Part:
     chosen = customers.where(members)
     cells = Cells.of(chosen.frequency, chosen.recency, chosen.age)
-    orders = model.fit(cells)
-    spend = GAMMA_GAMMA.fit(chosen.frequency, chosen.monetary)
-    for fit in (orders, spend):
-        if not fit.verdict.usable:
-            return None, f"{fit.model}: {fit.verdict.reason}"
+    spend = GAMMA_GAMMA.fit(chosen.frequency, chosen.monetary, near)
     numbers = np.zeros(seen.size, bool)
     numbers[chosen.customer] = True
     rate = _worth_per_net(seen, worth, numbers)
-    if not np.isfinite(rate):
-        return None, "no order has a known cost: its margin is unknown"
-    return GroupFit(name, orders, spend, rate, members, cells), ""
+    reason = ""
+    if not spend.verdict.usable:
+        reason = f"{spend.model}: {spend.verdict.reason}"
+    elif not np.isfinite(rate):
+        reason = "no order has a known cost: its margin is unknown"
+    return Part(name, members, cells, spend, rate, reason)
+
+
+def fit_groups(model: PurchaseModel, whole: Part, *groups: Part, near: Fit | None = None) -> Fits:
+    """Fit all customers, then each group by itself; a group whose own fit is not identified is predicted with all's.
+
+    ``near`` is a fit to much the same customers, where the search begins.
+    """
+    everybody = model.fit(whole.cells, near)
+    if why := _unusable(everybody, whole):
+        return Fits(model, (), why)
+    fits, refused = [], []
+    rest = np.ones(len(whole.members), bool)
+    for part in groups:
+        own = model.fit(part.cells, everybody)
+        if why := _unusable(own, part):
+            refused.append(f"{part.name}: {why}")
+        else:
+            fits.append(GroupFit(part, own, part.members, part.cells))
+            rest &= ~part.members
+    first = GroupFit(whole, everybody, rest, None if fits else whole.cells)
+    return Fits(model, (first, *fits), refused=tuple(refused))
+
+
+def _unusable(orders: Fit, part: Part) -> str:
+    return part.reason if orders.verdict.usable else f"{orders.model}: {orders.verdict.reason}"
 
 
 def _worth_per_net(seen: OrderDays, worth: Floats, numbers: Bools) -> float:
@@ -125,11 +152,11 @@ def predict_groups(
         part = predict(
             fits.model,
             group.orders,
-            group.spend,
+            group.part.spend,
             customers.where(group.members),
             months,
             annual_rate,
-            group.value_per_net,
+            group.part.value_per_net,
             group.cells,
             draws=draws,
         )

@@ -56,12 +56,14 @@ class OrderDays:
             raise InputError(
                 f"the net value must be a number: {int((~np.isfinite(net)).sum())} of {len(net)} order days break this"
             )
-        order = np.lexsort((day, customer))
-        customer, day = customer[order], day[order]
+        ascending = (np.diff(customer) > 0) | ((np.diff(customer) == 0) & (np.diff(day) >= 0))
+        if not ascending.all():
+            order = np.lexsort((day, customer))
+            customer, day, net, margin = customer[order], day[order], net[order], margin[order]
         twice = int(((np.diff(customer) == 0) & (np.diff(day) == 0)).sum())
         if twice:
             raise InputError(f"a customer has one row per day: {twice} of {len(net)} order days break this")
-        return cls(customer, day, net[order], margin[order])
+        return cls(customer, day, net, margin)
 
     @cached_property
     def size(self) -> int:

@@ -14,7 +14,7 @@ from orchestration.customer_value import backtest
 from orchestration.customer_value.assumptions import findings as check_assumptions
 from orchestration.customer_value.cells import Bools, Floats
 from orchestration.customer_value.estimate import MODELS, MONTHS, Gate, choose
-from orchestration.customer_value.groups import Fits, Groups, fit_groups, predict_groups
+from orchestration.customer_value.groups import Fits, Groups, fit_groups, parts, predict_groups
 from orchestration.customer_value.history import OrderDays
 from orchestration.customer_value.scoring import Prediction
 from orchestration.settings import Settings, load_settings
@@ -165,7 +165,8 @@ def estimated(run_parameters: Any, customers: Any, order_days: Any, backtest_row
     if gate.model is not None:
         seen = inputs.history.seen(inputs.day)
         summary = inputs.history.summary(inputs.day)
-        fits = fit_groups(gate.model, seen, summary, inputs.groups, inputs.worth[inputs.history.day <= inputs.day])
+        worth = inputs.worth[inputs.history.day <= inputs.day]
+        fits = fit_groups(gate.model, *parts(seen, summary, inputs.groups, worth))
         if not fits.reason:
             prediction = predict_groups(fits, summary, MONTHS, inputs.settings.ltv_discount_rate)
             return _table(inputs, fits, prediction, summary.customer)
@@ -194,7 +195,7 @@ def _table(inputs: _Inputs, fits: Fits, prediction: Prediction, order: Any) -> A
 
     n = len(order)
     digest = sha256(
-        "".join(f"{g.name}{g.orders.parameters}{g.spend.parameters}" for g in fits.groups).encode()
+        "".join(f"{g.name}{g.orders.parameters}{g.part.spend.parameters}" for g in fits.groups).encode()
     ).hexdigest()
     group = np.zeros(n, np.int64)
     for place, fit in enumerate(fits.groups):

@@ -16,9 +16,9 @@ from orchestration.customer_value.cells import Cells, Floats, Ints, counted, wei
 from orchestration.customer_value.estimation import Fit, maximise, refused
 from orchestration.customer_value.purchases import ROUGH, Lives, lacking
 
-#: Gauss-Legendre on [0, 1]: four nodes, on a piece over which the integrand falls by a third at most, are exact to 1e-8.
-_NODES, _WEIGHTS = ((v + o) / 2 for v, o in zip(np.polynomial.legendre.leggauss(4), (1.0, 0.0), strict=True))
-_STEEPEST = 0.5
+#: Gauss-Legendre on [0, 1]: three nodes, on a piece over which the integrand falls by a fifth at most, are exact to 1e-8.
+_NODES, _WEIGHTS = ((v + o) / 2 for v, o in zip(np.polynomial.legendre.leggauss(3), (1.0, 0.0), strict=True))
+_STEEPEST = 0.25
 
 #: Falls by more than e^600 along one frequency's table leave the range of doubles: those rows are summed as logarithms.
 _DOUBLES = 600.0
@@ -31,8 +31,8 @@ class ParetoNBD:
     name: str = "pareto_nbd"
     parameter_names: tuple[str, ...] = ("r", "alpha", "s", "beta")
 
-    def fit(self, cells: Cells) -> Fit:
-        """Maximum likelihood of ``cells``."""
+    def fit(self, cells: Cells, near: Fit | None = None) -> Fit:
+        """Maximum likelihood of ``cells``; ``near`` as in ``maximise``."""
         reason = lacking(cells)
         if reason is not None:
             return refused(self.name, self.parameter_names, cells.customers, reason)
@@ -41,14 +41,16 @@ class ParetoNBD:
         starts = [(r, r / (2 * rate), s, b * scale) for r, s, b in ((1.0, 1.0, 0.5), (0.3, 0.3, 0.3), (3.0, 0.5, 2.0))]
         bounds = [(1e-4, 1e3), (1e-5 * scale, 1e3 * scale), (1e-4, 1e3), (1e-5 * scale, 1e4 * scale)]
         rough = _Likelihood(cells.thinned(ROUGH)) if len(cells) > 2 * ROUGH else None
-        return maximise(self.name, self.parameter_names, _Likelihood(cells), starts, bounds, cells.customers, rough)
+        likelihood = _Likelihood(cells)
+        return maximise(self.name, self.parameter_names, likelihood, starts, bounds, cells.customers, rough, near)
 
     def p_alive(self, theta: Floats, frequency: Floats, recency: Floats, age: Floats) -> Floats:
         """Probability of not having left."""
         from scipy.special import expit
 
         cells = Cells.of(frequency, recency, age)
-        alive: Floats = expit(-_Likelihood(cells).odds(theta)[0])
+        likelihood = _Likelihood(cells)
+        alive: Floats = expit(-likelihood.odds(theta, _Tails(theta, cells.counts, cells.times, likelihood.first))[0])
         return alive[cells.inverse]
 
     def orders_if_alive(self, theta: Floats, frequency: Floats, age: Floats, horizon: Floats | float) -> Floats:
@@ -120,7 +122,8 @@ class _Likelihood:
         r, alpha, s, beta = theta = np.exp(point)
         cells, n = self.cells, self.customers
         x, w_x = cells.counts, cells.count_weights
-        odds, alive_now, rest, means = self.odds(theta, gradient=True)
+        tails = _Tails(theta, x, cells.times, self.first)
+        odds, alive_now, rest = self.odds(theta, tails)
         value = weighted_sum(w_x, gammaln(r + x) - gammaln(r)) + n * (r * np.log(alpha) + s * np.log(beta))
         left = expit(odds)
         # ln(1 + e^odds) = -ln(1 - left), without its cancellation where left is close to 1
@@ -128,30 +131,32 @@ class _Likelihood:
         left *= cells.weight
         here = cells.weight - left
         size = len(cells.times)
-        # a cell's mean over [recency, age) from the means of the two tails: (mean(recency) - rest x mean(age)) / (1 - rest)
+        # of who has left, the time from recency to age: what the tail from recency has more than the tail from age
         share = np.divide(left, 1 - rest, out=np.zeros_like(left), where=self.has_gap)
-        table = counted(self.at_recency, share, means[0].size) - counted(self.at_age, share * rest, means[0].size)
-        by_count = table.reshape(len(x), size)
-        log_alpha, over_alpha, log_beta, over_beta = (np.einsum("ij,ij->i", by_count, m) for m in means)
+        begin, end = (
+            counted(at, w, len(x) * size) for at, w in ((self.at_recency, share), (self.at_age, share * rest))
+        )
+        by_count, by_moment = tails.left_at(begin.reshape(-1, size), end.reshape(-1, size))
+        u = tails.moments
         here_by_age = counted(cells.at_age, here, size)
         orders_by_age = counted(cells.at_age, here * (r + cells.frequency), size)
         gone = float(left.sum())
         gradient = np.array([
             weighted_sum(w_x, psi(r + x) - psi(r)) + n * np.log(alpha)
-            - weighted_sum(here_by_age, np.log(alpha + cells.times)) - log_alpha.sum() - gone * np.log(alpha),
-            n * r / alpha - weighted_sum(orders_by_age, 1 / (alpha + cells.times)) - weighted_sum(r + x, over_alpha),
+            - weighted_sum(here_by_age, np.log(alpha + cells.times)) - weighted_sum(by_moment, np.log(alpha + u)),
+            n * r / alpha - weighted_sum(orders_by_age, 1 / (alpha + cells.times)) - weighted_sum(by_count, 1 / (alpha + u)),
             n * np.log(beta) - weighted_sum(here_by_age, np.log(beta + cells.times)) + gone / s
-            - log_beta.sum() - gone * np.log(beta),
-            n * s / beta - s * weighted_sum(here_by_age, 1 / (beta + cells.times)) - (s + 1) * over_beta.sum(),
+            - weighted_sum(by_moment, np.log(beta + u)),
+            n * s / beta - s * weighted_sum(here_by_age, 1 / (beta + cells.times))
+            - (s + 1) * weighted_sum(by_moment, 1 / (beta + u)),
         ])  # fmt: skip
         return float(value) / n, gradient * theta / n
 
-    def odds(self, theta: Floats, *, gradient: bool = False) -> tuple[Floats, Floats, Floats, list[Floats]]:
-        """Of each cell: log odds of having left, log of the term "still here", tail(age) / tail(recency); and the tails' means."""
+    def odds(self, theta: Floats, tails: "_Tails") -> tuple[Floats, Floats, Floats]:
+        """Of each cell: log odds of having left, log of the term "still here", and tail(age) / tail(recency)."""
         r, alpha, s, beta = theta
         cells = self.cells
-        log_tail, means = _tails(theta, cells.counts, cells.times, self.first, gradient=gradient)
-        flat = log_tail.ravel()
+        flat = tails.log.ravel()
         from_recency = flat[self.at_recency]
         with np.errstate(invalid="ignore"):
             rest = np.where(self.has_gap, np.exp(flat[self.at_age] - from_recency), 1.0)
@@ -159,50 +164,72 @@ class _Likelihood:
         with np.errstate(divide="ignore"):
             # a last order on the day of the look leaves no time to have left in
             odds = np.where(self.has_gap, np.log(s) + from_recency + np.log1p(-rest) - alive_now, -np.inf)
-        return odds, alive_now, rest, means
+        return odds, alive_now, rest
 
 
-def _tails(theta: Floats, counts: Floats, times: Floats, first: Ints, *, gradient: bool) -> tuple[Floats, list[Floats]]:
-    """Log of the integral of f(u) = (alpha+u)^-(r+x) (beta+u)^-(s+1) from each time to the last, by frequency (row) and time.
+class _Tails:
+    """Integrals of f(u) = (alpha+u)^-(r+x) (beta+u)^-(s+1) from each time to the last, by frequency x (row) and time.
 
-    With ``gradient`` also the means under f over each tail of ln(1+u/alpha), 1/(alpha+u), ln(1+u/beta), 1/(beta+u).
-    The integrals of tails, not from zero: differences of neighbours then lose no digits. Times before ``first`` of a row
-    are not needed and not valid.
+    ``log`` holds their logarithms. Tails, not from zero: differences of neighbours then lose no digits. Times before ``first``
+    of a row are not needed and not valid. ``moments`` are the places where f is looked at.
     """
-    r, alpha, s, beta = theta
-    power = (r + counts)[:, None]
-    knots, kept = _refined(times, theta, counts, first)
-    widths = np.diff(knots)
-    u = knots[:-1, None] + widths[:, None] * _NODES
-    log_a, log_b = np.log1p(u / alpha), np.log1p(u / beta)
-    start_a, start_b = np.log1p(knots[:-1] / alpha), np.log1p(knots[:-1] / beta)
-    # relative to the left end of each piece: nothing under- or overflows, whatever the frequency
-    fall = np.exp(-power[:, :, None] * (log_a - start_a[:, None]) - (s + 1) * (log_b - start_b[:, None]))
-    level = -power * start_a - (s + 1) * start_b + np.log(widths)
-    top = level[np.arange(len(counts)), np.minimum(kept[first], len(widths) - 1)][:, None]
-    steep = (top - level[:, -1:] > _DOUBLES).ravel()
-    # before `first` nobody looks, but nothing may overflow there
-    scaled = np.exp(np.minimum(level - top, 50.0))
-    constant = top - power * np.log(alpha) - (s + 1) * np.log(beta)
 
-    def tail(node_weights: Floats) -> Floats:
-        """Log of the sum of each piece and all after it, relative to ``top``; -inf after the last."""
-        pieces = np.einsum("xkm,km->xk", fall, node_weights)
-        sums = np.zeros((len(counts), len(widths) + 1))
-        sums[:, :-1] = np.cumsum((pieces * scaled)[:, ::-1], axis=1)[:, ::-1]
+    def __init__(self, theta: Floats, counts: Floats, times: Floats, first: Ints) -> None:
+        r, alpha, s, beta = theta
+        power = (r + counts)[:, None]
+        self.power = power.ravel()
+        knots, self.kept = _refined(times, theta, counts, first)
+        widths = np.diff(knots)
+        u = knots[:-1] + widths * _NODES[:, None]
+        self.moments = u.ravel()
+        start_a, start_b = np.log1p(knots[:-1] / alpha), np.log1p(knots[:-1] / beta)
+        # relative to the left end of each piece: nothing under- or overflows, whatever the frequency
+        since_a, since_b = np.log1p(u / alpha) - start_a, np.log1p(u / beta) - start_b
+        #: by moment of a piece, frequency and piece
+        self.pieces = -power * since_a[:, None]
+        self.pieces += (np.log(_WEIGHTS)[:, None] - (s + 1) * since_b)[:, None]
+        np.exp(self.pieces, out=self.pieces)
+        whole = self.pieces.sum(axis=0)
+        level = -power * start_a - (s + 1) * start_b + np.log(widths)
+        top = level[np.arange(len(counts)), np.minimum(self.kept[first], len(widths) - 1)][:, None]
+        level -= top
+        self.steep = (-level[:, -1] > _DOUBLES).ravel()
+        self.steep_level = level[self.steep]
+        # before `first` nobody looks, but nothing may overflow there
+        self.scale = np.exp(np.minimum(level, 50.0))
+        self.sums = np.zeros((len(counts), len(widths) + 1))
+        self.sums[:, :-1] = np.cumsum((whole * self.scale)[:, ::-1], axis=1)[:, ::-1]
+        self.sums = self.sums[:, self.kept]
         with np.errstate(divide="ignore"):
-            sums = np.log(sums)
-        if steep.any():
-            exact = (level - top)[steep] + np.log(pieces[steep])
-            sums[steep, :-1] = np.logaddexp.accumulate(exact[:, ::-1], axis=1)[:, ::-1]
-        return sums[:, kept]
+            log = np.log(self.sums)
+        if self.steep.any():
+            exact = self.steep_level + np.log(whole[self.steep])
+            exact = np.logaddexp.accumulate(exact[:, ::-1], axis=1)[:, ::-1]
+            log[self.steep, :-1] = exact[:, self.kept[:-1]]
+        self.relative = log
+        self.log = log + top - power * np.log(alpha) - (s + 1) * np.log(beta)
 
-    log_tail = tail(np.broadcast_to(_WEIGHTS, u.shape))
-    means = []
-    for value in (log_a, 1 / (alpha + u), log_b, 1 / (beta + u)) if gradient else ():
-        with np.errstate(invalid="ignore"):
-            means.append(np.nan_to_num(np.exp(tail(_WEIGHTS * value) - log_tail), nan=0.0))
-    return log_tail + constant, means
+    def left_at(self, begin: Floats, end: Floats) -> tuple[Floats, Floats]:
+        """Customers who left, by moment: each times r + x, and each once.
+
+        ``begin`` and ``end`` (frequency, time) are customers per tail that they are spread over: those of ``begin`` less those of ``end``.
+        """
+        rate = np.zeros(self.sums.shape)
+        np.divide(begin - end, self.sums, out=rate, where=self.sums > 0)
+        pieces = np.diff(self.kept)
+        spread = np.repeat(np.cumsum(rate, axis=1)[:, :-1], pieces, axis=1) * self.scale
+        if self.steep.any():
+            parts = []
+            for customers in (begin[self.steep], end[self.steep]):
+                log = np.full(customers.shape, -np.inf)
+                some = customers > 0
+                log[some] = np.log(customers[some]) - self.relative[self.steep][some]
+                upto = np.repeat(np.logaddexp.accumulate(log, axis=1)[:, :-1], pieces, axis=1)
+                parts.append(np.exp(self.steep_level + upto))
+            spread[self.steep] = parts[0] - parts[1]
+        once = np.einsum("mxk,xk->mk", self.pieces, spread)
+        spread *= self.power[:, None]
+        return np.einsum("mxk,xk->mk", self.pieces, spread).ravel(), once.ravel()
 
 
 def _refined(times: Floats, theta: Floats, counts: Floats, first: Ints) -> tuple[Floats, Ints]:

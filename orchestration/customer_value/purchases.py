@@ -39,8 +39,8 @@ class PurchaseModel(Protocol):
     def parameter_names(self) -> tuple[str, ...]:
         """In the order of ``theta``."""
 
-    def fit(self, cells: Cells) -> Fit:
-        """Maximum likelihood."""
+    def fit(self, cells: Cells, near: Fit | None = None) -> Fit:
+        """Maximum likelihood; ``near``, an identified fit to customers much like these, saves most of the search."""
 
     def p_alive(self, theta: Floats, frequency: Floats, recency: Floats, age: Floats) -> Floats:
         """Probability that the customer has not left."""

@@ -245,10 +245,11 @@ def test_predictions_do_not_depend_on_the_order_of_rows(sample_history):
 
 
 def predict_all(history, groups):
-    from orchestration.customer_value.groups import fit_groups, predict_groups
+    from orchestration.customer_value.groups import fit_groups, parts, predict_groups
 
     customers = history.summary(1095)
-    return predict_groups(fit_groups(BG_NBD, history, customers, groups, history.net), customers, (12,), 0.1)
+    found = fit_groups(BG_NBD, *parts(history, customers, groups, history.net))
+    return predict_groups(found, customers, (12,), 0.1)
 
 
 def test_a_short_history_has_no_back_test_and_no_guess():
@@ -291,6 +292,22 @@ def test_the_gate_is_closed_to_a_model_that_does_not_deserve_it(change, reason):
     assert gate.model is None
     assert gate.can_judge
     assert reason in gate.reason
+
+
+def test_a_model_refused_at_one_cut_off_is_not_searched_for_at_the_earlier_ones():
+    """Customers who never leave: no law of leaving is found, and each of the models has one."""
+    rng = np.random.default_rng(3)
+    orders = rng.poisson(6 * rng.gamma(2.0, 0.5, 600)) + 1
+    customer = np.repeat(np.arange(600), orders)
+    customer, day = np.unique([customer, rng.integers(0, 1096, len(customer))], axis=1)
+    net = rng.gamma(5.0, 1 / rng.gamma(4.0, 0.1, 600)[customer])
+    history = OrderDays.of(customer, day, net, net)
+    groups = Groups(("all",), np.zeros(600, np.int64))
+    rows = backtest.run(history, groups, [MODELS["pareto_nbd"]], 1095, 0.1, history.net)
+    assert [r.cutoff for r in rows] == [730, 639, 548]
+    assert rows[0].reason.startswith("pareto_nbd: ")
+    assert all(rows[0].reason in r.reason and "refused at a later cut-off" in r.reason for r in rows[1:])
+    assert choose(rows).model is None
 
 
 def test_the_model_with_the_smallest_error_is_chosen():

@@ -213,6 +213,19 @@ def test_large_populations_are_fitted_to_the_same_maximum_as_one_search():
     assert np.abs(gradient).max() < 1e-8
 
 
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_search_that_begins_near_ends_at_the_same_maximum(name):
+    rng = np.random.default_rng(6)
+    world = live(name, TRUTH[name], np.floor(rng.uniform(100, 700, 6000)), 0, rng, daily=True)
+    one, other = (
+        Cells.of(world.frequency[some], world.recency[some], world.age[some])
+        for some in (slice(4000), slice(3000, None))
+    )
+    apart, near = MODELS[name].fit(other), MODELS[name].fit(other, MODELS[name].fit(one))
+    assert near.theta == pytest.approx(apart.theta, rel=1e-5)
+    assert near.covariance == pytest.approx(apart.covariance, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", [*MODELS, "gamma_gamma"])
 def test_parameters_come_back_from_simulated_worlds(name):
     assert misses(name, range(2)) == 0

@@ -5,14 +5,47 @@
     {{ rfm_cut_point_bounds(measure) }}
 {%- elif measure in var('rfm_split_ties', []) -%}
     {{ rfm_split_bounds(measure, value, population) }}
+{%- elif measure == 'monetary' -%}
+    {{ rfm_ranked_values(measure, value, population) }},
+
+    {{ rfm_value_bounds(measure, population) }}
 {%- else -%}
-    {{ rfm_value_bounds(measure, value, population) }}
+    {{ rfm_counted_values(measure, value, population) }},
+
+    {{ rfm_value_bounds(measure, population) }}
 {%- endif -%}
 {%- endmacro %}
 
 
-{#- Values are counted, not customers sorted: spans of equal value first, then their months. -#}
-{% macro rfm_value_bounds(measure, value, population) -%}
+{#- Amounts are nearly as many as customers: customers are ranked. Sums so far over counted amounts took six times as long. -#}
+{% macro rfm_ranked_values(measure, value, population) -%}
+{{ measure }}_months as (
+
+    select
+        {{ 'market,' if var('rfm_by_market', false) == true }}
+        {{ integer_series('from_month', 'until_month') }} as snapshot_month,
+        {{ value }} as measured_value
+
+    from states
+
+),
+
+{{ measure }}_ranks as (
+
+    select
+        {{ population }},
+        measured_value,
+        count(*) over (partition by {{ population }}) as customers,
+        rank() over (partition by {{ population }} order by measured_value) - 1 as customers_below
+
+    from {{ measure }}_months
+
+)
+{%- endmacro %}
+
+
+{#- Dates and counts are few: they are counted, not customers ranked. Spans of equal value first, then their months. -#}
+{% macro rfm_counted_values(measure, value, population) -%}
 {%- set span = 'from_month, until_month' ~ (', market' if var('rfm_by_market', false) == true) -%}
 {{ measure }}_spans as (
 
@@ -66,8 +99,12 @@
 
     from {{ measure }}_values
 
-),
+)
+{%- endmacro %}
 
+
+{#- The lowest value with enough customers below it, for each score. -#}
+{% macro rfm_value_bounds(measure, population) -%}
 {{ measure }}_bounds as (
 
     select

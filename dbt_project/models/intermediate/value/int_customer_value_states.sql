@@ -25,22 +25,21 @@ ages as (
 
 ),
 
+-- changes of one month are not summed up first: few months have two, and the last of them has the sums of all
 monthly_changes as (
 
     select
         activity.customer_id,
         activity.channel_id,
         {{ month_index('activity.month_start') }} + ages.age as month_index,
-        cast(sum(case ages.age when 0 then 1 when 12 then -1 else 0 end * activity.net_amount) as decimal(18, 2)) as net_amount,
-        cast(sum(case ages.age when 12 then 1 when 24 then -1 else 0 end * activity.net_amount) as decimal(18, 2))
-            as previous_net_amount,
-        bool_or(ages.age = 0) as has_orders,
-        bool_or(ages.age = 0 and activity.is_reactivated) as is_reactivated
+        ages.age,
+        case ages.age when 0 then activity.net_amount when 12 then -activity.net_amount else 0 end as net_amount,
+        case ages.age when 12 then activity.net_amount when 24 then -activity.net_amount else 0 end as previous_net_amount,
+        activity.is_reactivated
 
     from activity
     cross join ages
     where activity.customer_id is not null
-    group by activity.customer_id, activity.channel_id, {{ month_index('activity.month_start') }} + ages.age
 
 ),
 
@@ -50,18 +49,19 @@ states as (
         monthly_changes.customer_id,
         monthly_changes.channel_id,
         monthly_changes.month_index as from_month,
-        coalesce(lead(monthly_changes.month_index) over by_month - 1, last_month.month_index) as until_month,
+        coalesce(lead(monthly_changes.month_index) over to_date - 1, last_month.month_index) as until_month,
         sum(monthly_changes.net_amount) over to_date as net_12m,
         sum(monthly_changes.previous_net_amount) over to_date as previous_net_12m,
-        max(case when monthly_changes.has_orders then monthly_changes.month_index end) over to_date as last_order_month,
-        max(case when monthly_changes.is_reactivated then monthly_changes.month_index end) over to_date as reactivated_month
+        max(case when monthly_changes.age = 0 then monthly_changes.month_index end) over to_date as last_order_month,
+        max(case when monthly_changes.age = 0 and monthly_changes.is_reactivated then monthly_changes.month_index end) over to_date
+            as reactivated_month
 
     from monthly_changes
     inner join last_month on monthly_changes.month_index <= last_month.month_index
     window
-        by_month as (partition by monthly_changes.customer_id, monthly_changes.channel_id order by monthly_changes.month_index),
         to_date as (
-            partition by monthly_changes.customer_id, monthly_changes.channel_id order by monthly_changes.month_index
+            partition by monthly_changes.customer_id, monthly_changes.channel_id
+            order by monthly_changes.month_index, monthly_changes.age
             rows between unbounded preceding and current row
         )
 
@@ -81,6 +81,7 @@ final as (
         reactivated_month
 
     from states
+    where from_month <= until_month
 
 )
 

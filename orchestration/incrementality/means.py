@@ -25,7 +25,7 @@ def adjusted_difference(treated: Arm, control: Arm) -> Effect:
 
 
 def _welch(treated: Arm, control: Arm, theta: float) -> Effect:
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     errors, plain = [], []
     for arm in (treated, control):
@@ -38,8 +38,8 @@ def _welch(treated: Arm, control: Arm, theta: float) -> Effect:
     if error == 0:
         return Effect(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     freedom = error**2 / (errors[0] ** 2 / (treated.customers - 1) + errors[1] ** 2 / (control.customers - 1))
-    half = float(t.ppf(0.5 + CONFIDENCE / 2, freedom)) * sqrt(error)
-    p_value = 2 * float(t.sf(abs(difference) / sqrt(error), freedom))
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * sqrt(error)
+    p_value = 2 * float(stdtr(freedom, -abs(difference) / sqrt(error)))
     return Effect(difference, difference - half, difference + half, p_value, error / sum(plain))
 
 

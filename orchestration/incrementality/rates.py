@@ -10,11 +10,11 @@ _FEW = 5
 
 def wilson_interval(successes: int, customers: int) -> tuple[float, float]:
     """95 % score interval of a rate (Wilson 1927)."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     if not 0 <= successes <= customers or customers == 0:
         raise InputError(f"{successes} of {customers} customers is no rate.")
-    z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+    z = float(ndtri(0.5 + CONFIDENCE / 2))
     rate, n = successes / customers, customers
     middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
@@ -26,7 +26,7 @@ def difference_of_rates(treated: Arm, control: Arm) -> Effect:
 
     The p-value is that of the score test (pooled two-sample z), of Fisher's exact test where a cell is expected to have fewer than 5.
     """
-    from scipy.stats import fisher_exact, norm
+    from scipy.special import ndtr
 
     s1, n1, s2, n2 = int(treated.total), treated.customers, int(control.total), control.customers
     (low1, high1), (low2, high2) = wilson_interval(s1, n1), wilson_interval(s2, n2)
@@ -36,8 +36,10 @@ def difference_of_rates(treated: Arm, control: Arm) -> Effect:
     high = difference + sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2)
     pooled = (s1 + s2) / (n1 + n2)
     if min(pooled, 1 - pooled) * min(n1, n2) < _FEW:
+        from scipy.stats import fisher_exact  # scipy.stats takes two seconds to import
+
         p_value = float(fisher_exact([[s1, n1 - s1], [s2, n2 - s2]])[1])
     else:
         z = difference / sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
-        p_value = 2 * float(norm.sf(abs(z)))
+        p_value = 2 * float(ndtr(-abs(z)))
     return Effect(difference, low, high, min(p_value, 1.0))

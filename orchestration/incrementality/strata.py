@@ -53,11 +53,11 @@ def matched_difference(strata: Sequence[tuple[Arm, Arm]]) -> Matched:
     if error == 0:
         effect = Effect(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     else:
-        from scipy.stats import t
+        from scipy.special import stdtr, stdtrit
 
         freedom = error**2 / sum(e**2 / free for e, free in errors)
-        half = float(t.ppf(0.5 + CONFIDENCE / 2, freedom)) * sqrt(error)
+        half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * sqrt(error)
         effect = Effect(
-            difference, difference - half, difference + half, 2 * float(t.sf(abs(difference) / sqrt(error), freedom))
+            difference, difference - half, difference + half, 2 * float(stdtr(freedom, -abs(difference) / sqrt(error)))
         )
     return Matched(effect, treated, control, float(means[0]), float(means[1]))

@@ -94,7 +94,7 @@ def _create(file: Path) -> None:
     """An empty build database in the newest storage format: a quarter cheaper to write than the one that older DuckDBs
     read, which the marts keep. A file remembers its format, whoever opens it.
     """
-    with duckdb.connect(config=OFFLINE) as con:
+    with duckdb.connect(config={**OFFLINE}) as con:
         con.execute(f"attach {quote_text(file)} (storage_version 'latest')")
 
 

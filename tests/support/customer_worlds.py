@@ -1,9 +1,15 @@
 """Customers drawn from a model whose parameters are known, each process written out order by order."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
+
+from orchestration.customer_value import OrderDays
+from orchestration.sample.clock import Clock
+from orchestration.sample.draws import Draws
+from orchestration.sample.purchases import Model, draw_latent, draw_purchases
 
 Floats = NDArray[np.float64]
 
@@ -59,3 +65,13 @@ def spend(frequency: Floats, theta: tuple[float, float, float], rng: np.random.G
     nu = rng.gamma(q, 1 / v, len(frequency))
     total = rng.gamma(np.maximum(p * frequency, 1e-9)) / nu
     return np.where(frequency > 0, total / np.maximum(frequency, 1), 0.0), nu
+
+
+def sample_purchases() -> OrderDays:
+    """Three years of the sample retailer's purchases, whose truth is BG/NBD and Gamma-Gamma."""
+    latent = draw_latent(Draws(7, "latent"), Model(), 3000)
+    bought = draw_purchases(Draws(7, "purchases"), Model(), latent, Clock(date(2022, 1, 1), date(2024, 12, 31)))
+    days = np.unique(bought.person * 10_000 + bought.day, return_inverse=True)
+    net = np.bincount(days[1], bought.basket / 100)
+    _, customer = np.unique(days[0] // 10_000, return_inverse=True)
+    return OrderDays.of(customer, days[0] % 10_000, net, 0.4 * net)

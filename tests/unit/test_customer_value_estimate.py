@@ -1,11 +1,8 @@
-"""From order days to values: nasty inputs, intervals, back-test, gate, and the last good version."""
+"""From order days to values: nasty inputs, intervals, back-test, and gate."""
 
 from dataclasses import replace
-from datetime import date
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,31 +18,17 @@ from orchestration.customer_value import (
     Summary,
     backtest,
     estimate,
-    mart,
     predict,
 )
 from orchestration.customer_value.estimate import choose
-from orchestration.releases import publish
-from orchestration.sample.clock import Clock
-from orchestration.sample.draws import Draws
-from orchestration.sample.purchases import Model, draw_latent, draw_purchases
-from orchestration.warehouse import DATAMART, reset
-from tests.support.customer_worlds import live, spend
-from tests.support.mart import build_mart
-from tests.support.world import settings_in
+from tests.support.customer_worlds import live, sample_purchases, spend
 
 TRUTH = {"bg_nbd": (0.85, 34.0, 0.9, 5.5), "mbg_nbd": (0.85, 34.0, 0.9, 5.5), "pareto_nbd": (0.8, 40.0, 0.9, 200.0)}
 
 
 @pytest.fixture(scope="module")
 def sample_history():
-    """Three years of the sample retailer's purchases, whose truth is BG/NBD and Gamma-Gamma."""
-    latent = draw_latent(Draws(7, "latent"), Model(), 3000)
-    bought = draw_purchases(Draws(7, "purchases"), Model(), latent, Clock(date(2022, 1, 1), date(2024, 12, 31)))
-    days = np.unique(bought.person * 10_000 + bought.day, return_inverse=True)
-    net = np.bincount(days[1], bought.basket / 100)
-    _, customer = np.unique(days[0] // 10_000, return_inverse=True)
-    return OrderDays.of(customer, days[0] % 10_000, net, 0.4 * net)
+    return sample_purchases()
 
 
 @pytest.fixture(scope="module")
@@ -333,102 +316,3 @@ def test_only_large_groups_are_fitted_apart_finest_cut_first():
 def test_groups_without_enough_repeat_customers_stay_with_all():
     groups = Groups.of([["FR"] * 6000], np.arange(6000) < 999)
     assert groups.names == ("all",)
-
-
-# --- tables ---
-
-
-@pytest.fixture
-def relations(sample_history):
-    con = duckdb.connect()
-    days = {
-        "customer_number": sample_history.customer,
-        "order_date": pa.array(sample_history.day.astype(np.int32)).cast(pa.date32()),
-        "net_amount": sample_history.net,
-        "margin_amount": sample_history.margin,
-    }
-    con.register("days", pa.table(days))
-    con.sql(
-        "create table customers as select distinct customer_number, 'C' || lpad(cast(customer_number as varchar), 6, '0') "
-        "as customer_id, 'FR' as market, '' as acquisition_channel_id from days"
-    )
-    con.sql("create table run_parameters as select date '1970-01-01' + 1095 as as_of_date")
-    yield con.table("run_parameters"), con.table("customers"), con.table("days"), con
-    con.close()
-
-
-def test_the_last_good_version_is_the_published_one(tmp_path, monkeypatch, relations):
-    """A full refresh, which removes the build database, does not lose it."""
-    *inputs, con = relations
-    made = settings_in(tmp_path)
-    monkeypatch.setenv("FIDELIS_HOME", str(made.home))
-    assert mart.previous() is None
-    build_mart(made)
-    publish(made, date(2024, 3, 1), {"passed": 1}, "inputs")
-    assert mart.previous() is None  # a release of before there were any customer values
-    good = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), None)
-    build_mart(made)
-    with duckdb.connect(str(made.warehouse_dir / DATAMART)) as built:
-        built.register("good", good)
-        built.execute("create table mart.customer_ltv as from good")
-    publish(made, date(2024, 3, 2), {"passed": 1}, "inputs")
-    reset(made)
-    assert mart.previous().equals(good)
-
-
-def test_a_closed_gate_keeps_the_last_good_version_marked_stale(relations):
-    *inputs, con = relations
-    rows = mart.backtested(*inputs)
-    good = mart.estimated(*inputs, con.from_arrow(rows), None)
-    assert good["is_stale"].to_pylist() == [False] * len(good)
-    worse = rows.set_column(rows.schema.get_field_index("coverage_80"), "coverage_80", pa.array([0.95] * len(rows)))
-    # one customer was not known when the last good version was made
-    last = good.slice(1)
-    kept = mart.estimated(*inputs, con.from_arrow(worse), last)
-    assert kept.num_rows == good.num_rows
-    known = {r["customer_id"]: r for r in kept.to_pylist()}
-    newcomer = known.pop(good["customer_id"][0].as_py())
-    assert newcomer["p_alive"] is None
-    assert newcomer["predicted_value_12m"] is None
-    assert "95%" in newcomer["reason"]
-    for row in last.to_pylist():
-        assert known[row["customer_id"]] == {**row, "is_stale": True, "reason": newcomer["reason"]}
-    findings = mart.findings(*inputs, con.from_arrow(worse)).to_pylist()
-    assert findings[-1]["check_name"] == "back_test_gate"
-    assert findings[-1]["passed"] is False
-
-
-def test_values_are_written_to_the_cent_and_within_their_interval_order(relations):
-    *inputs, con = relations
-    table = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), None)
-    con.register("ltv", table)
-    broken = con.sql(
-        "select * from ltv where predicted_value_12m_low > predicted_value_12m_high or predicted_value_12m > predicted_value_36m "
-        "or p_alive not between 0 and 1 or (p_alive <= 0.5 and expected_next_order_date is not null) "
-        "or expected_next_order_date <= as_of_date or value_tier is null or churn_risk is null or model_version is null"
-    )
-    assert broken.fetchall() == []
-    assert str(table.schema.field("predicted_value_24m_high").type) == "decimal128(18, 2)"
-    shares = dict(con.sql("select value_tier, count(*) / sum(count(*)) over () from ltv group by 1").fetchall())
-    assert shares["top"] == pytest.approx(0.05, abs=0.005)
-    assert shares["high"] == pytest.approx(0.15, abs=0.005)
-
-
-def test_nothing_delivered_gives_empty_values_and_a_back_test_that_says_why():
-    con = duckdb.connect()
-    con.sql("create table r as select date '2024-01-01' as as_of_date")
-    con.sql(
-        "create table c(customer_number bigint, customer_id varchar, market varchar, acquisition_channel_id varchar)"
-    )
-    con.sql(
-        "create table d(customer_number bigint, order_date date, net_amount decimal(18, 2), margin_amount decimal(18, 2))"
-    )
-    inputs = con.table("r"), con.table("c"), con.table("d")
-    rows = mart.backtested(*inputs)
-    assert rows["model"].to_pylist() == list(MODELS)
-    assert rows["mae"].to_pylist() == [None] * 3
-    assert mart.estimated(*inputs, con.from_arrow(rows), None).num_rows == 0
-    findings = {f["check_name"]: f["passed"] for f in mart.findings(*inputs, con.from_arrow(rows)).to_pylist()}
-    assert findings["back_test_gate"] is None
-    assert findings["a_year_of_history"] is False
-    con.close()

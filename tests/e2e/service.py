@@ -49,6 +49,7 @@ def serving(retailer: Retailer) -> Iterator[Service]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = [str(Path(sys.executable).with_name("fidelis")), "dev", "--port", str(port)]
+    retailer.home.mkdir(parents=True, exist_ok=True)
     with open(retailer.home / "dev.log", "w") as log:
         process = subprocess.Popen(
             program, env=retailer.environment, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True

@@ -104,9 +104,15 @@ def test_backfills_that_overlap_are_one_run_each_and_one_after_the_other(undistu
     retailer = copy_of(undisturbed, tmp_path / "home")
     days = [f"2023-01-0{day}" for day in range(1, 7)]
     with serving(retailer) as service:
-        started = [backfill(service, days[:4], "first"), backfill(service, days[2:], "second")]
+        question = (
+            "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id status runs { status } } } } }"
+        )
+        started = [backfill(service, days[:4], "first")]
+        # the daemon takes two new backfills in any order, and the second's days need the first's rates
+        service.wait_for(question, lambda data: data["partitionBackfillsOrError"]["results"][0]["runs"], 120)
+        started.append(backfill(service, days[2:], "second"))
         ended = service.wait_for(
-            "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id status runs { status } } } } }",
+            question,
             lambda data: (
                 found := {each["id"]: each for each in data["partitionBackfillsOrError"]["results"]},
                 len(found) == 2 and all("COMPLETED" in each["status"] for each in found.values()) and found,

@@ -161,7 +161,8 @@ def test_the_projects_own_tests_find_in_broken_tables_what_dbt_finds(tmp_path: P
             con.execute(f"attach '{settings.warehouse_dir / name}'")
         tables = con.execute("""
             select database_name, schema_name, table_name, list(column_name), list(data_type)
-            from duckdb_columns() where schema_name in ('staging', 'intermediate', 'mart', 'restricted')
+            from duckdb_columns() semi join duckdb_tables() using (database_name, schema_name, table_name)
+            where schema_name in ('staging', 'intermediate', 'mart', 'restricted')
             group by all order by all
         """).fetchall()
         for number, (*names, columns, types) in enumerate(tables):

@@ -114,9 +114,10 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str 
     the mart depends on the raw zone and the settings alone, whatever the order of the runs.
 
     ``code`` is the version of the code that builds. Call :func:`finish` after a build of everything in which nothing
-    failed; until then the next build is ``whole``, from nothing.
+    failed; until then the next build is ``whole``, from nothing. So is it where a file of the marts was removed.
     """
     settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
+    whole = whole or not _has_marts(settings)
     file = settings.warehouse_dir / WAREHOUSE
     if not file.exists():
         _create(file)
@@ -167,6 +168,10 @@ def prepare(settings: Settings, contracts: Mapping[str, Contract], *, code: str 
     return plan
 
 
+def _has_marts(settings: Settings) -> bool:
+    return all((settings.warehouse_dir / name).exists() for name in (DATAMART, RESTRICTED))
+
+
 def finish(settings: Settings, plan: BuildPlan) -> None:
     """Take note that everything was built as planned, so that the next build may look at changed deliveries only."""
     with connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
@@ -176,7 +181,7 @@ def finish(settings: Settings, plan: BuildPlan) -> None:
 def is_finished(settings: Settings, contracts: Mapping[str, Contract]) -> bool:
     """Whether the build database holds all of what the raw zone holds now, built and tested."""
     file = settings.warehouse_dir / WAREHOUSE
-    if not file.exists():
+    if not file.exists() or not _has_marts(settings):
         return False
     with connect_file(settings, file) as con:
         return build_is_finished(settings, contracts, con)

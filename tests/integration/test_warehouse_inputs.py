@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from orchestration import warehouse
+from orchestration.build_plan import BuildPlan
 from orchestration.contracts import Contract, default_contracts, load_contracts
 from orchestration.extraction import extract
 from orchestration.settings import Settings
@@ -100,6 +101,15 @@ def test_rows_sums_and_checksums_of_a_relation_are_exact(tmp_path: Path) -> None
         assert warehouse.sum_columns(con, "(select * from t where false)") == {"rows": "0", "amount": "0"}
 
 
+def _built(settings: Settings, contracts: dict[str, Contract]) -> BuildPlan:
+    """A first build, of which the files of the marts are all that is looked at."""
+    plan = warehouse.prepare(settings, contracts, code="one")
+    for name in (warehouse.DATAMART, warehouse.RESTRICTED):
+        with warehouse.connect_file(settings, settings.warehouse_dir / name, read_only=False):
+            pass
+    return plan
+
+
 def test_a_build_is_finished_only_where_it_is_of_what_the_raw_zone_holds_now(
     world: tuple[Settings, dict[str, Contract]],
 ) -> None:
@@ -107,7 +117,7 @@ def test_a_build_is_finished_only_where_it_is_of_what_the_raw_zone_holds_now(
     deliver(settings, "CODE,LABEL\nN,North\n", f"shops_{DAY}.csv")
     extract(settings, contracts["channels"], [DAY])
     assert not warehouse.is_finished(settings, contracts)
-    plan = warehouse.prepare(settings, contracts, code="one")
+    plan = _built(settings, contracts)
     assert plan.is_whole
     assert not warehouse.is_finished(settings, contracts)
     warehouse.finish(settings, plan)
@@ -123,17 +133,20 @@ def test_a_build_is_finished_only_where_it_is_of_what_the_raw_zone_holds_now(
     assert warehouse.prepare(settings, contracts, code="one").is_whole
 
 
-@pytest.mark.parametrize("change", ["code", "timezone", "an older day"])
+@pytest.mark.parametrize("change", ["code", "timezone", "an older day", "a lost mart"])
 def test_what_decides_beside_new_deliveries_makes_the_next_build_whole_or_read_older_days(
     world: tuple[Settings, dict[str, Contract]], change: str
 ) -> None:
     settings, contracts = world
     deliver(settings, "CODE,LABEL\nN,North\n", f"shops_{NEXT_DAY}.csv")
     extract(settings, contracts["channels"], [NEXT_DAY])
-    warehouse.finish(settings, warehouse.prepare(settings, contracts, code="one"))
+    warehouse.finish(settings, _built(settings, contracts))
     if change == "an older day":
         deliver(settings, "CODE,LABEL\nN,Nord\n", f"shops_{DAY}.csv")
         extract(settings, contracts["channels"], [DAY])
+    elif change == "a lost mart":
+        (settings.warehouse_dir / warehouse.DATAMART).unlink()
+        assert not warehouse.is_finished(settings, contracts)
     elif change == "timezone":
         settings = settings.model_copy(update={"timezone": "Europe/Paris"})
         settings.__dict__.pop("zone", None)

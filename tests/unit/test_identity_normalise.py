@@ -72,6 +72,14 @@ def test_a_number_is_read_by_its_country() -> None:
     assert normalise.phone("12", "FR", RULES) is None
 
 
+# a number with a space is read by the parser of all writings
+@given(code=st.integers(1, 999), digits=st.text(string.digits, min_size=3, max_size=13), country=COUNTRIES)
+def test_an_international_number_is_read_at_once_as_any_other_writing_is(
+    code: int, digits: str, country: str | None
+) -> None:
+    assert normalise.phone(f"+{code}{digits}", country, RULES) == normalise.phone(f" +{code} {digits}", country, RULES)
+
+
 def test_addresses_meet_with_and_without_abbreviations() -> None:
     assert normalise.street("Av. des Trois-Comètes, 5", RULES) == normalise.street("5 avenue des TROIS COMETES", RULES)
     assert normalise.postal_code("6000", "FR", RULES) == "06000"

@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -150,7 +150,9 @@ def limit(yardstick: Path, files: Path, work: Path) -> tuple[Cost, dict[str, dic
     script = [sys.executable, str(yardstick / "limit.py"), "--landing", str(files), "--format", "parquet"]
     options = ["--db", str(work / "limit.duckdb"), "--json", str(work / "limit.json"), "--threads", "2"]
     cost = measure([*script, *options], work / "limit.log")
-    return cost, json.loads((work / "limit.json").read_text())
+    figures = json.loads((work / "limit.json").read_text())
+    # it sets the kernel's mark back before each step
+    return replace(cost, peak=max(step.get("peak_gb", 0) for step in figures.values())), figures
 
 
 def middle(costs: list[Cost]) -> Cost:

@@ -56,7 +56,9 @@ movements as (
         lines.order_id,
         lines.order_date as movement_date,
         lines.gross_amount - lines.discount_amount as net_amount,
-        lines.gross_amount - lines.discount_amount - {{ convert_amount('lines.quantity', 'products.unit_cost') }} as margin_amount
+        lines.gross_amount
+        - lines.discount_amount
+        - {{ to_cents('(lines.quantity * cast(products.unit_cost as decimal(38, 4)))') }} as margin_amount
 
     from {{ ref('fct_order_lines') }} as lines
     left join {{ ref('dim_product') }} as products on lines.product_key = products.product_key
@@ -67,23 +69,48 @@ movements as (
         order_id,
         return_date as movement_date,
         -returned_amount as net_amount,
-        {{ convert_amount('quantity_after + returned_quantity', 'unit_cost') }}
-        - {{ convert_amount('quantity_after', 'unit_cost') }}
+        {{ to_cents('((quantity_after + returned_quantity) * cast(unit_cost as decimal(38, 4)))') }}
+        - {{ to_cents('(quantity_after * cast(unit_cost as decimal(38, 4)))') }}
         - returned_amount as margin_amount
 
     from returned
 
 ),
 
-dated_movements as (
+-- spans ask for two days only: what has both in common is looked at once
+orders_by_days as (
 
     select
-        movements.*,
+        order_date,
+        first_order_date,
+        as_of_date,
+        sum(gross_amount) as gross_amount,
+        sum(net_amount) as net_amount,
+        sum(margin_amount) as margin_amount
+
+    from kept_orders
+    group by
+        order_date,
+        first_order_date,
+        as_of_date
+
+),
+
+movements_by_days as (
+
+    select
+        movements.movement_date,
         kept_orders.first_order_date,
-        kept_orders.as_of_date
+        kept_orders.as_of_date,
+        sum(movements.net_amount) as net_amount,
+        sum(movements.margin_amount) as margin_amount
 
     from movements
     inner join kept_orders on movements.order_id = kept_orders.order_id
+    group by
+        movements.movement_date,
+        kept_orders.first_order_date,
+        kept_orders.as_of_date
 
 ),
 
@@ -101,7 +128,7 @@ order_dated as (
         sum(net_amount) as lifetime_net,
         sum(margin_amount) as lifetime_margin
 
-    from kept_orders
+    from orders_by_days
 
 ),
 
@@ -115,9 +142,9 @@ return_dated as (
                 ) as {{ span }}_{{ months }}m_{{ amount }}_return_dated,
             {%- endfor %}
         {%- endfor %}
-        count(*) as movements
+        count(*) as days
 
-    from dated_movements
+    from movements_by_days
 
 ),
 

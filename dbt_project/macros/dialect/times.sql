@@ -5,8 +5,9 @@
     {{ adapter.dispatch('business_date', 'fidelis')(utc_timestamp, timezone) }}
 {%- endmacro %}
 
+{#- A number of microseconds becomes an instant as it is; `at time zone 'UTC'` asks a calendar. -#}
 {% macro duckdb__business_date(utc_timestamp, timezone) -%}
-    cast({{ utc_timestamp }} at time zone 'UTC' at time zone {{ timezone }} as date)
+    cast(make_timestamptz(epoch_us({{ utc_timestamp }})) at time zone {{ timezone }} as date)
 {%- endmacro %}
 
 {% macro spark__business_date(utc_timestamp, timezone) -%}

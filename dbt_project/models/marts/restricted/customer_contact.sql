@@ -1,3 +1,8 @@
+{%- set attributes = [
+    'first_name', 'last_name', 'email', 'phone', 'street', 'postal_code', 'city', 'country', 'birth_date',
+    'loyalty_number', 'gender', 'acquisition_channel_id', 'acquisition_campaign_id',
+] -%}
+
 with
 
 accounts as (
@@ -41,16 +46,13 @@ versions as (
 
 ),
 
-final as (
+-- each value with the account that it is of: one search for both
+golden as (
 
     select
         customer_id,
-        {%- for attribute in [
-            'first_name', 'last_name', 'email', 'phone', 'street', 'postal_code', 'city', 'country', 'birth_date',
-            'loyalty_number', 'gender', 'acquisition_channel_id', 'acquisition_campaign_id',
-        ] %}
-            {{ survivor(attribute) }} as {{ attribute }},
-            {{ survivor(attribute, 'source_customer_id') }} as {{ attribute }}_source,
+        {%- for attribute in attributes %}
+            {{ survivor(attribute, record([attribute, 'source_customer_id'])) }} as {{ attribute }},
         {%- endfor %}
         -- a member by any account, since the first day of any
         bool_or(is_member) as is_member,
@@ -61,6 +63,23 @@ final as (
 
     from versions
     group by customer_id
+
+),
+
+final as (
+
+    select
+        golden.customer_id,
+        {%- for attribute in attributes %}
+            golden.{{ attribute }}.{{ attribute }} as {{ attribute }},
+            golden.{{ attribute }}.source_customer_id as {{ attribute }}_source,
+        {%- endfor %}
+        golden.is_member,
+        golden.is_member_source,
+        golden.member_since,
+        golden.member_since_source
+
+    from golden
 
 )
 

@@ -54,9 +54,24 @@ def arguments(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
+def _drop_debug_events() -> None:
+    """dbt builds two protobuf messages for each statement and says nothing of them below the level of its logs: spare one."""
+    from dbt_common.events.base_types import EventLevel
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.event_manager_client import ctx_set_event_manager
+
+    class WithoutDebug(EventManager):
+        def fire_event(self, e: Any, level: EventLevel | None = None, *rest: Any, **named: Any) -> None:
+            if (level or e.level_tag()) != EventLevel.DEBUG:
+                super().fire_event(e, level, *rest, **named)
+
+    ctx_set_event_manager(WithoutDebug())
+
+
 def _invoke(arguments: Sequence[str], manifest: Any = None) -> Any:
     from dbt.cli.main import dbtRunner
 
+    _drop_debug_events()
     result = dbtRunner(manifest=manifest).invoke(list(arguments))
     if result.exception is not None:
         raise DbtError(str(result.exception)) from result.exception

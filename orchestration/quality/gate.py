@@ -1,11 +1,15 @@
 """Run a table's suite over the delivery days just loaded, and write Great Expectations' Data Docs."""
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,7 +17,7 @@ import duckdb
 from orchestration import drift, raw_zone
 from orchestration.contracts import Contract
 from orchestration.quality.custom import NativeCheck
-from orchestration.quality.suites import CheckSpec, check_specs, native_checks, profile_frame
+from orchestration.quality.suites import CheckSpec, check_specs, native_checks, profile_rows
 from orchestration.raw_zone import Partition, counts
 from orchestration.rules import quote_name, quote_text
 from orchestration.settings import Settings
@@ -44,7 +48,7 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     verdicts = {p.day: drift.judge(contract, p, known) for p in partitions}
     misstored = {p.day: _misstored(p, *stored[p.day]) for p in partitions}
     stale = raw_zone.stale_days(settings, contract)
-    frame = profile_frame(contract, partitions, misstored, verdicts, stale)
+    rows = profile_rows(contract, partitions, misstored, verdicts, stale)
     numbers: dict[str, Mapping[str, Any]] = {
         "unaccounted": counts(partitions),
         "misstored": {
@@ -60,27 +64,30 @@ def validate(settings: Settings, contract: Contract, partitions: Sequence[Partit
     native_names = {c.name for c in native}
     derived = [s for s in specs if s.name not in native_names]
     # nothing came and nothing is amiss: there is nothing to validate, and the night is spared the import
-    idle = not any(p.rows_read for p in partitions) and not frame[[s.column for s in derived]].to_numpy().any()
-    results = {} if idle else _validated(settings, contract, frame, derived)
-    outcomes = [_outcome(s, frame, results.get(s.name), numbers.get(s.column, {})) for s in derived]
-    rows = _rows(settings, contract, partitions, native)
+    idle = not any(p.rows_read for p in partitions) and not any(row[s.column] for row in rows for s in derived)
+    results = {} if idle else _validated(settings, contract, rows, derived)
+    outcomes = [_outcome(s, rows, results.get(s.name), numbers.get(s.column, {})) for s in derived]
+    loaded = _loaded_rows(settings, contract, partitions, native)
     for check in native:
-        if rows is None:
+        if loaded is None:
             outcomes.append(CheckResult(check.name, True, check.blocking, check.description, {"rows": 0}))
             continue
+        context = _context(settings.data_docs_dir)
         expectation = check.build()
         expectation.meta = {"check": check.name, "rule": check.description}
-        result = _run(_context(settings.data_docs_dir), f"{contract.table} {check.name}", rows, [expectation])[0]
+        result = _run(context, f"{contract.table} {check.name}", loaded, [expectation])[0]
         figures = {k: float(v) for k, v in result.result.items() if isinstance(v, (int, float))}
         outcomes.append(CheckResult(check.name, bool(result.success), check.blocking, check.description, figures))
     return outcomes
 
 
 def _validated(
-    settings: Settings, contract: Contract, frame: "pd.DataFrame", specs: Sequence[CheckSpec]
+    settings: Settings, contract: Contract, rows: Sequence[Mapping[str, Any]], specs: Sequence[CheckSpec]
 ) -> dict[str, Any]:
-    """Great Expectations' results on the profile frame, by check."""
+    """Great Expectations' results on the profile, by check."""
+    context = _context(settings.data_docs_dir)
     import great_expectations.expectations as gxe
+    import pandas as pd
 
     # the sum of a column of counts costs a quarter of asking each of its values
     expectations = [
@@ -91,7 +98,7 @@ def _validated(
         )
         for s in specs
     ]
-    results = _run(_context(settings.data_docs_dir), contract.table, frame, expectations)
+    results = _run(context, contract.table, pd.DataFrame(rows), expectations)
     return {r.expectation_config.meta["check"]: r for r in results}
 
 
@@ -101,10 +108,31 @@ def write_data_docs(settings: Settings) -> None:
         _context(settings.data_docs_dir).build_data_docs()
 
 
+class _WhenUsed(PathFinder):
+    """Finds modules that are to be loaded when something of them is asked for.
+
+    They are a third of the import of Great Expectations: what one of its expectations draws and tests with, which no contract makes.
+    """
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """As Python's own finder; None for every other module."""
+        spec = super().find_spec(fullname, path, target) if fullname in ("altair", "scipy.stats") else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
 @lru_cache(maxsize=1)
 def _context(data_docs_dir: Path) -> Any:
     """An ephemeral context of this process whose Data Docs go to FIDELIS_HOME."""
-    import great_expectations as gx
+    sys.meta_path.insert(0, _WhenUsed)
+    try:
+        import great_expectations as gx
+    finally:
+        sys.meta_path.remove(_WhenUsed)
 
     shutil.rmtree(data_docs_dir / "validations", ignore_errors=True)
     context = gx.get_context(mode="ephemeral")
@@ -139,12 +167,14 @@ def _run(context: Any, name: str, frame: "pd.DataFrame", expectations: list[Any]
     return list(definition.run(batch_parameters={"dataframe": frame}, result_format=counts_only).results)
 
 
-def _outcome(spec: CheckSpec, frame: "pd.DataFrame", result: Any, numbers: Mapping[str, Any]) -> CheckResult:
+def _outcome(
+    spec: CheckSpec, rows: Sequence[Mapping[str, Any]], result: Any, numbers: Mapping[str, Any]
+) -> CheckResult:
     """The outcome of a check; ``result`` is None where nothing came and nothing is amiss."""
-    failing = frame.loc[frame[spec.column] > (1 if spec.is_score else 0), "day"].tolist()
-    figures: dict[str, Any] = {"days": len(frame), "days_failing": len(failing), **numbers}
+    failing = [row["day"] for row in rows if row[spec.column] > (1 if spec.is_score else 0)]
+    figures: dict[str, Any] = {"days": len(rows), "days_failing": len(failing), **numbers}
     if spec.column == "undelivered":
-        figures["reasons"] = "; ".join(frame.loc[frame["undelivered"] != 0, "reason"].head(3))
+        figures["reasons"] = "; ".join([row["reason"] for row in rows if row["undelivered"]][:3])
     elif not spec.is_score:
         figures["rows"] = 0 if result is None else int(result.result["observed_value"] or 0)
     if failing:
@@ -199,7 +229,7 @@ def _misstored(partition: Partition, rows_in_index: int, rows_on_disk: int | Non
     return unindexed + (max(rows_in_index, 1) if rows_on_disk is None else abs(rows_in_index - rows_on_disk))
 
 
-def _rows(
+def _loaded_rows(
     settings: Settings, contract: Contract, partitions: Sequence[Partition], checks: Sequence[NativeCheck]
 ) -> "pd.DataFrame | None":
     """The loaded rows of the window, only the columns that the checks name; None where there is nothing."""

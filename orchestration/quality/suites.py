@@ -8,16 +8,13 @@ unreadable, unaccounted for or bad beyond the declared share stops everything af
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestration import drift
 from orchestration.contracts import Contract
 from orchestration.quality.custom import NATIVE_CHECKS, NativeCheck
 from orchestration.raw_zone import Partition
 from orchestration.rules import CONFLICT, MALFORMED, DriftRule
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _READER_RULES = {
     MALFORMED: "every record splits into the fields of its header",
@@ -98,20 +95,18 @@ def _trivial(contract: Contract, rule: str) -> bool:
     )
 
 
-def profile_frame(
+def profile_rows(
     contract: Contract,
     partitions: Sequence[Partition],
     misstored: Mapping[date, int],
     verdicts: Mapping[date, Sequence[drift.Verdict]],
     stale: Sequence[date],
-) -> "pd.DataFrame":
+) -> list[dict[str, Any]]:
     """One row per delivery day, one column per check of the contract.
 
     By day, ``misstored`` is by how many rows the files differ from the index, and ``verdicts`` are those on drift; the
     score of what was not judged is 0. ``stale`` days are counted, whether they are of the window or not.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for p in partitions:
         row: dict[str, Any] = {
@@ -129,4 +124,4 @@ def profile_frame(
         names = [*(rule.name for rule in contract.rules), *_READER_RULES]
         rows.append(row | {name: p.violations.get(name, 0) for name in names})
     rows[-1]["stale"] = len(stale)
-    return pd.DataFrame(rows)
+    return rows

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from filelock import FileLock
 
-from orchestration.raw_zone import sync
+from orchestration.raw_zone import sync_folder
 from orchestration.settings import DBT_PROJECT_DIR, Settings
 
 Status = Literal["pass", "warn", "fail", "error", "skipped"]
@@ -137,8 +137,7 @@ def _parse(settings: Settings, aside: Path, *before: Path) -> Path:
     manifest.nodes = {k: n for k, n in manifest.nodes.items() if n.resource_type != "test"}
     manifest.unit_tests, manifest.files, manifest.flat_graph = {}, {}, {}
     (aside / _FOR_BUILDS).write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
-    for path in (*(p for p in aside.iterdir() if p.is_file()), aside):
-        sync(path)
+    sync_folder(aside)
     return aside
 
 

@@ -160,13 +160,15 @@ def _remove_unnamed(folder: Path, kept: set[str]) -> None:
 
 
 def adopt(scratch: Path, folder: Path, token: str) -> dict[date, tuple[str, ...]]:
-    """Move the partition files written in ``scratch`` into ``folder`` and return their names by day."""
+    """Move the partition files written in ``scratch`` into ``folder`` to stay, and return their names by day."""
     moved: dict[date, list[str]] = {}
     for number, path in enumerate(sorted(scratch.glob("delivery_date=*/*.parquet"))):
         day = path.parent.name
         target = folder / day / f"{token}-{number}.parquet"
         target.parent.mkdir(parents=True, exist_ok=True)
+        sync(path)
         path.rename(target)
+        sync(target.parent)
         moved.setdefault(date.fromisoformat(day.removeprefix("delivery_date=")), []).append(
             target.relative_to(folder).as_posix()
         )
@@ -200,6 +202,12 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a flat folder and the files in it survive a power cut."""
+    for path in (*(p for p in folder.iterdir() if p.is_file()), folder):
+        sync(path)
 
 
 def sweep(settings: Settings) -> None:

@@ -365,6 +365,7 @@ def _put_in_force(
     settings.identity_dir.mkdir(parents=True, exist_ok=True)
     settings.identity_dir.chmod(0o700)
     name = f"generation-{uuid.uuid4().hex[:12]}"
+    raw_zone.sync_folder(aside)
     aside.rename(settings.identity_dir / name)
     raw_zone.sync(settings.identity_dir)
     raw_zone.write_durably(

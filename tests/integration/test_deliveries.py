@@ -1,7 +1,9 @@
 """Deliveries that are broken, missing, late, repeated or withdrawn: one sentence, and the next good one heals."""
 
 import gzip
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -344,3 +346,22 @@ def test_nothing_is_left_in_the_scratch_folder(tmp_path: Path) -> None:
     deliver(settings, GOOD + "short\n")
     load(settings, contract)
     assert list(raw_zone.scratch_dir(settings).iterdir()) == []
+
+
+def test_what_an_index_names_was_written_to_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, contract = settings_in(tmp_path), sales_contract(tmp_path)
+    deliver(settings, csv_text([sale(1), sale(2, amount="much")]))
+    synced: list[int] = []
+
+    def watched(handle: int, sync: Callable[[int], None] = os.fsync) -> None:
+        synced.append(os.fstat(handle).st_ino)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    load(settings, contract)
+    index = (settings.raw_dir / "sales" / "_partitions.json").stat().st_ino
+    for zone in (settings.raw_dir, settings.quarantine_dir):
+        files = list(zone.rglob("*.parquet"))
+        assert files
+        for path in (*files, *(f.parent for f in files)):
+            assert synced.index(path.stat().st_ino) < synced.index(index)

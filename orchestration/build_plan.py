@@ -8,7 +8,7 @@ is followed by a whole one.
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import duckdb
 
@@ -53,10 +53,12 @@ def plan_build(
     is_whole = (
         whole or last is None or last[1] != basis or as_of_date is None or last[0] is None or as_of_date < last[0]
     )
-    con.execute("create or replace table control.build_plan (is_whole boolean, last_as_of_date date)")
+    last_day = None if is_whole or last is None else last[0]
+    closes_month = last_day is not None and as_of_date is not None and _open_month(last_day) != _open_month(as_of_date)
     con.execute(
-        "insert into control.build_plan values (?, ?)", [is_whole, None if is_whole or last is None else last[0]]
+        "create or replace table control.build_plan (is_whole boolean, last_as_of_date date, closes_month boolean)"
     )
+    con.execute("insert into control.build_plan values (?, ?, ?)", [is_whole, last_day, closes_month])
     built: dict[str, dict[date, str]] = {}
     if not is_whole:
         for table, day, files in con.execute("select * from control.last_deliveries").fetchall():
@@ -102,6 +104,11 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[obj
 def _delivered(settings: Settings, table: str, as_of_date: date | None) -> dict[date, str]:
     known = raw_zone.partitions(settings, table).values()
     return {p.day: " ".join(p.data) for p in known if p.data and as_of_date is not None and p.day <= as_of_date}
+
+
+def _open_month(day: date) -> date:
+    """First day of the first month that is not over at the end of a day."""
+    return (day + timedelta(days=1)).replace(day=1)
 
 
 def _basis(settings: Settings, contracts: Mapping[str, Contract], code: str) -> str:

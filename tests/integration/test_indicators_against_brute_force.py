@@ -20,6 +20,7 @@ MODELS = (
     "lifecycle_transitions",
     "int_customer_activity_monthly",
     "int_customer_value_states",
+    "int_first_month",
     "pareto_monthly",
     "customer_lifecycle_monthly",
     "funnel_monthly",

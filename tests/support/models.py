@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def build_models(project: Path, warehouse: Path, selection: Sequence[str], *options: str) -> None:
-    """``dbt build`` of the selected models and seeds, without tests; ``FIDELIS_WAREHOUSE_DIR`` must be ``warehouse``."""
+    """``dbt build`` of the selected models and seeds from nothing, without tests; ``FIDELIS_WAREHOUSE_DIR`` must be ``warehouse``."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -17,7 +17,7 @@ def build_models(project: Path, warehouse: Path, selection: Sequence[str], *opti
     }
     quiet = ["--quiet", "--log-level-file", "none", "--exclude-resource-type", "test", "unit_test"]
     result = dbtRunner().invoke(
-        ["build", *quiet, "--select", *selection, *options]
+        ["build", "--full-refresh", *quiet, "--select", *selection, *options]
         + [str(part) for option in folders.items() for part in option]
     )
     DuckDBConnectionManager.close_all_connections()  # dbt keeps its files open for the life of the process

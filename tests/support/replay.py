@@ -1,7 +1,8 @@
 """Builds of the mart at the price of their SQL: the statements that dbt sent for a build, recorded once, sent again.
 
 A dbt call costs seconds whatever the rows; a property test makes hundreds of builds of a few dozen rows each. What dbt sends for a
-whole build and for one of touched keys does not depend on the rows, so it is recorded from two real dbt calls.
+whole build, for one of touched keys and for one of touched keys that closes a month does not depend on the rows, so it is recorded
+from three real dbt calls.
 """
 
 import shutil
@@ -34,15 +35,16 @@ _WITHOUT_PYTHON = (
 
 @dataclass(frozen=True)
 class Recording:
-    """The statements of both kinds of build, and build databases that hold the seeds."""
+    """The statements of each kind of build, and build databases that hold the seeds."""
 
     seeded: Path
     whole: Sequence[str]
     touched: Sequence[str]
+    closing: Sequence[str]
 
 
 def record(settings: Settings, contracts: Mapping[str, Contract]) -> Recording:
-    """Run dbt twice over a raw zone that holds at least one delivery: from nothing, then over what is there."""
+    """Run dbt over a raw zone that holds at least one delivery: from nothing, over what is there, as if a month closed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIDELIS_DBT_THREADS", "1")
         settings.export()
@@ -51,10 +53,12 @@ def record(settings: Settings, contracts: Mapping[str, Contract]) -> Recording:
         seeded = settings.home / "seeded"
         shutil.copytree(settings.warehouse_dir, seeded)
         statements = []
-        for is_whole in (True, False):
+        for is_whole, closes_month in ((True, False), (False, False), (False, True)):
             identify(settings, contracts)
             plan = warehouse.prepare(settings, contracts)
             assert plan.is_whole == is_whole
+            with warehouse.connect_file(settings, settings.warehouse_dir / WAREHOUSE, read_only=False) as con:
+                con.execute("update control.build_plan set closes_month = ?", [closes_month])
             statements.append(_dbt(settings, "run", *_WITHOUT_PYTHON, *(["--full-refresh"] if is_whole else [])))
             warehouse.finish(settings, plan)
     return Recording(seeded, *statements)
@@ -105,10 +109,10 @@ def build(
         warehouse.reset(settings)
         shutil.copytree(recording.seeded, settings.warehouse_dir, dirs_exist_ok=True)
         plan = warehouse.prepare(settings, contracts, whole=True)
-    statements = recording.whole if plan.is_whole else recording.touched
-    kept = statements if stop_after is None else statements[: int(len(statements) * stop_after)]
     with _connected(settings) as con:
-        for statement in kept:
+        closes_month = con.execute("select closes_month from control.build_plan").fetchall()[0][0]
+        statements = recording.whole if plan.is_whole else recording.closing if closes_month else recording.touched
+        for statement in statements[: None if stop_after is None else int(len(statements) * stop_after)]:
             con.execute(statement)
     if stop_after is None:
         warehouse.finish(settings, plan)

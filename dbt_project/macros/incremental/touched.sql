@@ -2,19 +2,21 @@
     Incremental builds. A night looks at the deliveries that are new or changed since the last finished build, works out
     which keys they touch, and replaces exactly the rows of those keys: delete, then insert, in every table where history is
     large. What decides is `control.build_plan`, written before dbt starts; a build that follows a failed one, other code, other
-    settings or `--full-refresh` is whole, and then these macros leave the models' SQL as if they were not there.
+    settings or `--full-refresh` is whole, and then these macros leave the models' SQL as if they were not there. So do they where
+    a month is over that was not in the last build, in models that know closed months only (`meta.of_closed_months`).
 
     The keys are found before the tables that they are found in change, and are kept as tables in schema `control`
     (`touched_<source table>`, `last_<what>`) and as the models `int_touched_*`; in a whole build all of them are empty.
 -#}
 
 
-{#- Whether this build replaces the rows of touched keys only. -#}
+{#- Whether this build replaces the rows of touched keys only, in this model. -#}
 {% macro touched_only() -%}
     {%- if not execute or should_full_refresh() -%}
         {{ return(false) }}
     {%- endif -%}
-    {{ return(not run_query('select is_whole from control.build_plan').rows[0][0]) }}
+    {%- set is_whole = 'is_whole or closes_month' if (config.get('meta') or {}).get('of_closed_months') else 'is_whole' -%}
+    {{ return(not run_query('select ' ~ is_whole ~ ' from control.build_plan').rows[0][0]) }}
 {%- endmacro %}
 
 
@@ -36,13 +38,14 @@
 {%- endmacro %}
 
 
-{#- Filter that keeps the rows of which some column is among its touched keys (column -> where they are). -#}
-{% macro where_touched(touched_keys) -%}
+{#- Filter that keeps the rows of which some column is among its touched keys (column -> where they are), and those that `also` names. -#}
+{% macro where_touched(touched_keys, also=none) -%}
     {%- if not execute or touched_only() -%}
     where
         {% for column, name in touched_keys.items() -%}
         {% if not loop.first %}or {% endif %}{{ column }} in (select {{ column }} from {{ touched_relation(name) }})
         {% endfor -%}
+        {{ 'or ' ~ also if also }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -115,23 +118,58 @@ where false
 
 
 {#-
-    Strategy `touched` of incremental models: the rows of the touched keys go, the recomputed ones come.
-    `meta.touched_by` lists the tables of keys, each with the columns that name the rows.
+    Post-hook of states, rows per customer that hold for spans of months: the months in which a state of a touched customer is another one than
+    before the build (`remember_last` of the same name, key and columns), and as many `later` as their figures are compared with.
 -#}
-{% macro get_incremental_touched_sql(arguments) -%}
-    {%- set target = arguments['target_relation'] -%}
-    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    {%- if touched_only() -%}
-        {%- for keys in config.get('meta')['touched_by'] %}
+{% macro remember_touched_months(name, relation, columns, keys, key_columns, later) -%}
+create or replace table control.touched_{{ name }}_months as
+    {%- if touched_only() %}
+with states as (
+    select {{ columns.keys() | join(', ') }} from {{ relation }} as states {{ semi_join_touched(keys, 'states', key_columns) }}
+),
+
+changed as (
+    (select * from control.last_{{ name }} except select * from states)
+    union all
+    (select * from states except select * from control.last_{{ name }})
+),
+
+months as (
+    select {{ integer_series('from_month', 'until_month') }} as snapshot_month from changed
+)
+
+select
+    snapshot_month,
+    last_day({{ month_of_index('snapshot_month') }}) as snapshot_date
+from (select snapshot_month from months union select snapshot_month + {{ later }} from months)
+    {%- else %}
+select
+    cast(null as integer) as snapshot_month,
+    cast(null as date) as snapshot_date
+where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    The rows of the touched keys go, the recomputed ones come. `meta.touched_by` lists the tables of keys, each with the columns that name
+    the rows; `meta.touched_rows` is a condition of rows that are recomputed always.
+-#}
+{% macro replace_touched_rows(target, query) -%}
+    {%- set meta = config.get('meta') -%}
+    {%- set recomputed = adapter.quote(target.identifier ~ '__recomputed') -%}
+    create or replace temporary table {{ recomputed }} as ({{ query }});
+    {%- for keys in meta['touched_by'] %}
     delete from {{ target }} as replaced
     using {{ keys['table'] }} as touched
     where
-            {%- for column in keys['columns'] %}
+        {%- for column in keys['columns'] %}
         {% if not loop.first %}and {% endif %}replaced.{{ column }} = touched.{{ column }}
-            {%- endfor %};
-        {%- endfor %}
-    {%- else %}
-    delete from {{ target }};
+        {%- endfor %};
+    {%- endfor %}
+    {%- if meta['touched_rows'] %}
+    delete from {{ target }} where {{ meta['touched_rows'] }};
     {%- endif %}
-    insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ arguments['temp_relation'] }};
+    insert into {{ target }} by name from {{ recomputed }};
+    drop table {{ recomputed }};
 {%- endmacro %}

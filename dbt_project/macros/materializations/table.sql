@@ -28,18 +28,7 @@
     {{ comments_on(target) }}
         {%- endcall -%}
     {%- else -%}
-        {%- if config.get('contract').enforced and (existing is none or should_full_refresh()) -%}
-            {%- do get_assert_columns_equivalent(compiled_code) -%}
-        {%- endif -%}
-        {%- call statement('main') -%}
-            {%- if config.get('contract').enforced %}
-    create or replace table {{ target }} {{ get_table_columns_and_constraints() }};
-    insert into {{ target }} {{ get_column_names() }} ({{ get_select_subquery(compiled_code) }});
-            {%- else %}
-    create or replace table {{ target }} as ({{ compiled_code }});
-            {%- endif %}
-    {{ comments_on(target) }}
-        {%- endcall -%}
+        {{ create_or_replace_table(existing, target) }}
     {%- endif -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -47,6 +36,23 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
+
+
+{#- A table made anew by a model's query. -#}
+{% macro create_or_replace_table(existing, target) -%}
+    {%- if config.get('contract').enforced and (existing is none or should_full_refresh()) -%}
+        {%- do get_assert_columns_equivalent(compiled_code) -%}
+    {%- endif -%}
+    {%- call statement('main') -%}
+        {%- if config.get('contract').enforced %}
+    create or replace table {{ target }} {{ get_table_columns_and_constraints() }};
+    insert into {{ target }} {{ get_column_names() }} ({{ get_select_subquery(compiled_code) }});
+        {%- else %}
+    create or replace table {{ target }} as ({{ compiled_code }});
+        {%- endif %}
+    {{ comments_on(target) }}
+    {%- endcall -%}
+{%- endmacro %}
 
 
 {#- The comments of a model and its columns, where they are to be kept in the database. -#}

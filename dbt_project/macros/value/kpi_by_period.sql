@@ -23,63 +23,59 @@ run_parameters as (
 
 ),
 
-sales as (
+-- rows are many, combinations few: dates are worked out of these
+combinations as (
 
     select
-        {{ period_start('month_start', months) }} as period_start,
+        month_start,
+        next_month_start,
         channel_id,
+        customer_id is not null as is_identified,
+        is_new,
+        is_returning,
+        is_reactivated,
+        count(*) as customers,
         sum(orders) as orders,
-        sum(case when customer_id is not null then orders else 0 end) as identified_orders,
         sum(net_amount) as net_amount,
-        sum(case when customer_id is not null then net_amount else 0 end) as identified_net_amount,
         sum(margin_amount) as margin_amount
 
     from activity
-    group by {{ period_start('month_start', months) }}, channel_id
+    group by month_start, next_month_start, channel_id, customer_id is not null, is_new, is_returning, is_reactivated
 
 ),
 
--- a customer counts once in a period, whatever the number of its months
-customer_periods as (
-
-    select
-        customer_id,
-        {{ period_start('month_start', months) }} as period_start,
-        channel_id,
-        max(case when is_new then 1 else 0 end) as new_customers,
-        max(case when is_returning then 1 else 0 end) as returning_customers,
-        max(case when is_reactivated then 1 else 0 end) as reactivated_customers
-
-    from activity
-    where customer_id is not null
-    group by customer_id, {{ period_start('month_start', months) }}, channel_id
-
-),
-
-linked_periods as (
+-- a customer counts once in a period: in the last of its months in which it was active
+placed as (
 
     select
         *,
-        lead(period_start) over (partition by customer_id, channel_id order by period_start) as next_period_start
+        {{ period_start('month_start', months) }} as period_start,
+        {{ period_start('next_month_start', months) }} as next_period_start,
+        is_identified
+        and coalesce({{ period_start('next_month_start', months) }} <> {{ period_start('month_start', months) }}, true) as is_last
 
-    from customer_periods
+    from combinations
 
 ),
 
-customers as (
+-- who returned in a period has done so by its last month; nobody is new twice, or reactivated twice within twelve months
+sales as (
 
     select
         period_start,
         channel_id,
-        count(*) as active_customers,
-        sum(new_customers) as new_customers,
-        sum(returning_customers) as returning_customers,
-        sum(reactivated_customers) as reactivated_customers,
-        sum(
-            case when next_period_start = {{ add_months('period_start', months) }} then 1 else 0 end
-        ) as next_period_active_customers
+        sum(orders) as orders,
+        sum(orders) filter (where is_identified) as identified_orders,
+        sum(net_amount) as net_amount,
+        sum(net_amount) filter (where is_identified) as identified_net_amount,
+        sum(margin_amount) as margin_amount,
+        sum(customers) filter (where is_new) as new_customers,
+        sum(customers) filter (where is_reactivated) as reactivated_customers,
+        sum(customers) filter (where is_last) as active_customers,
+        sum(customers) filter (where is_last and is_returning) as returning_customers,
+        sum(customers) filter (where next_period_start = {{ add_months('period_start', months) }}) as next_period_active_customers
 
-    from linked_periods
+    from placed
     group by period_start, channel_id
 
 ),
@@ -116,11 +112,11 @@ filled as (
         cuts.channel_id,
         periods.period_end <= periods.as_of_date as is_complete,
         {{ add_days(add_months('periods.period_start', 2 * months), -1) }} <= periods.as_of_date as is_next_complete,
-        cast(coalesce(customers.active_customers, 0) as bigint) as active_customers,
-        cast(coalesce(customers.new_customers, 0) as bigint) as new_customers,
-        cast(coalesce(customers.returning_customers, 0) as bigint) as returning_customers,
-        cast(coalesce(customers.reactivated_customers, 0) as bigint) as reactivated_customers,
-        cast(coalesce(customers.next_period_active_customers, 0) as bigint) as next_period_active_customers,
+        cast(coalesce(sales.active_customers, 0) as bigint) as active_customers,
+        cast(coalesce(sales.new_customers, 0) as bigint) as new_customers,
+        cast(coalesce(sales.returning_customers, 0) as bigint) as returning_customers,
+        cast(coalesce(sales.reactivated_customers, 0) as bigint) as reactivated_customers,
+        cast(coalesce(sales.next_period_active_customers, 0) as bigint) as next_period_active_customers,
         cast(coalesce(sales.orders, 0) as bigint) as orders,
         cast(coalesce(sales.identified_orders, 0) as bigint) as identified_orders,
         cast(coalesce(sales.net_amount, 0) as decimal(18, 2)) as net_amount,
@@ -137,10 +133,6 @@ filled as (
         on
             periods.period_start = sales.period_start
             and coalesce(cuts.channel_id, '') = coalesce(sales.channel_id, '')
-    left join customers
-        on
-            periods.period_start = customers.period_start
-            and coalesce(cuts.channel_id, '') = coalesce(customers.channel_id, '')
     left join visits on periods.period_start = visits.period_start
 
 ),

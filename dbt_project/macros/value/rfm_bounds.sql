@@ -1,3 +1,41 @@
+{#- CTEs up to `states`: int_customer_rfm_states, cut to the span of the months that a night recomputes. -#}
+{% macro rfm_ranked_states() -%}
+{% if touched_only() -%}
+touched_span as (
+
+    select
+        min(snapshot_month) as first_month,
+        max(snapshot_month) as last_month
+
+    from control.touched_rfm_states_months
+
+),
+
+states as (
+
+    select
+        states.market,
+        states.account_number,
+        greatest(states.from_month, touched_span.first_month) as from_month,
+        least(states.until_month, touched_span.last_month) as until_month,
+        states.last_order_date,
+        states.frequency,
+        states.monetary
+
+    from {{ ref('int_customer_rfm_states') }} as states
+    inner join touched_span on states.from_month <= touched_span.last_month and states.until_month >= touched_span.first_month
+
+)
+{%- else -%}
+states as (
+
+    select * from {{ ref('int_customer_rfm_states') }}
+
+)
+{%- endif -%}
+{%- endmacro %}
+
+
 {#- CTEs, from `states` to `<measure>_bounds`: per month end (and market), the lowest value of a measure that earns each score from 2 to 5. -#}
 {% macro rfm_bounds(measure, value) -%}
 {%- set population = 'snapshot_month' ~ (', market' if var('rfm_by_market', false) == true) -%}

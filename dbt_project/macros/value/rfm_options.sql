@@ -16,9 +16,9 @@
 {%- endmacro %}
 
 
-{#- CTEs up to `states`: int_customer_rfm_states, with what the options need. By market, a span ends where the customer's country
+{#- CTEs from `customer_states` to `final`: the states, with what the options need. By market, a span ends where the customer's country
     changes, so that each month end has the market of that day. Where ties are split, the customer's lowest account number decides. -#}
-{% macro rfm_states() -%}
+{% macro rfm_states_as_scored() -%}
 {%- set by_market = var('rfm_by_market', false) == true -%}
 {%- set splits_ties = var('rfm_split_ties', []) | length > 0 -%}
 {% if by_market -%}
@@ -55,7 +55,7 @@ market_states as (
             partition by states.customer_id order by states.from_month, customer_markets.market_from_month
         ) as previous_market
 
-    from {{ ref('int_customer_rfm_states') }} as states
+    from customer_states as states
     inner join customer_markets
         on
             states.customer_id = customer_markets.customer_id
@@ -78,7 +78,7 @@ account_numbers as (
 ),
 
 {% endif -%}
-states as (
+final as (
 
     select
         states.*,
@@ -88,7 +88,7 @@ states as (
         {%- endif %}
         {{ 'coalesce(account_numbers.account_number, states.customer_id)' if splits_ties else "''" }} as account_number
 
-    from {{ 'market_states' if by_market else ref('int_customer_rfm_states') }} as states
+    from {{ 'market_states' if by_market else 'customer_states' }} as states
     {%- if splits_ties %}
     left join account_numbers on states.customer_id = account_numbers.customer_id
     {%- endif %}

@@ -4,11 +4,21 @@
     customer is new, returning or reactivated for that channel. Orders without a customer are one row per month and cut
     with customer_id null.
 #}
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    meta={
+        'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}],
+        'touched_rows': 'customer_id is null'
+    }
+) }}
+
 with
 
 orders as (
 
     select * from {{ ref('fct_orders') }}
+    {{ where_touched({'customer_id': 'int_touched_buyers'}, also='customer_id is null') }}
 
 ),
 
@@ -75,7 +85,7 @@ placed_orders as (
 
 ),
 
-final as (
+months as (
 
     select
         customer_id,
@@ -90,6 +100,18 @@ final as (
 
     from placed_orders
     group by customer_id, {{ month_start('order_date') }}, channel_id
+
+),
+
+final as (
+
+    select
+        *,
+        case
+            when customer_id is not null then lead(month_start) over (partition by customer_id, channel_id order by month_start)
+        end as next_month_start
+
+    from months
 
 )
 

@@ -4,6 +4,21 @@
     valid up to the month before the next one, is enough to read any month end, and is far smaller than customers x months.
     Every change is dated by its own day, never by its delivery: a snapshot does not know what happened after it.
 #}
+{%- set remembered -%}
+    'rfm_states', this, {
+        'customer_id': dbt.type_string(), 'from_month': 'integer', 'until_month': 'integer', 'frequency': 'integer',
+        'monetary': 'decimal(18, 2)', 'last_order_date': 'date', 'previous_frequency': 'integer', 'previous_monetary': 'decimal(18, 2)',
+        'previous_last_order_date': 'date', 'market': dbt.type_string(), 'previous_market': dbt.type_string(),
+        'account_number': dbt.type_string()
+    }, 'int_touched_buyers', ['customer_id']
+{%- endset -%}
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ remember_last(" ~ remembered ~ ") }}",
+    post_hook="{{ remember_touched_months(" ~ remembered ~ ", later=1) }}",
+    meta={'of_closed_months': true, 'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}]}
+) }}
 {%- set window_months = var('rfm_window_months', 24) | int -%}
 {%- set never = 999999 -%}
 
@@ -11,7 +26,8 @@ with
 
 orders as (
 
-    select * from {{ ref('fct_orders') }}
+    select orders.* from {{ ref('fct_orders') }} as orders
+    {{ semi_join_touched('int_touched_buyers', 'orders', ['customer_id']) }}
 
 ),
 
@@ -170,7 +186,7 @@ states as (
 ),
 
 -- known_orders = 0: all the customer's orders so far were undone, the customer is in no snapshot
-final as (
+customer_states as (
 
     select
         states.customer_id,
@@ -189,6 +205,8 @@ final as (
     cross join last_month
     where states.known_orders > 0
 
-)
+),
+
+{{ rfm_states_as_scored() }}
 
 select * from final

@@ -3,11 +3,28 @@
     months after: one row per such month and cut (all channels together, channel_id null, and each channel), valid up to the month before the next one.
     Kept orders by order date, as known at the release: sums over customers are those of kpi_monthly.
 #}
+{%- set remembered -%}
+    'value_states', this, {
+        'customer_id': dbt.type_string(), 'channel_id': dbt.type_string(), 'from_month': 'integer', 'until_month': 'integer',
+        'is_active_12m': 'boolean', 'net_12m': 'decimal(18, 2)', 'previous_net_12m': 'decimal(18, 2)'
+    }, 'int_touched_buyers', ['customer_id']
+{%- endset -%}
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ remember_last(" ~ remembered ~ ") }}",
+    post_hook="{{ remember_touched_months(" ~ remembered ~ ", later=12) }}",
+    meta={'of_closed_months': true, 'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 activity as (
 
-    select * from {{ ref('int_customer_activity_monthly') }}
+    select activity.*
+
+    from {{ ref('int_customer_activity_monthly') }} as activity
+    {{ semi_join_touched('int_touched_buyers', 'activity', ['customer_id']) }}
 
 ),
 

@@ -6,9 +6,15 @@
     split ties (docs/how-to/rfm-options.md).
 #}
 {{ check_rfm_settings() -}}
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    meta={'of_closed_months': true, 'touched_by': [{'table': 'control.touched_rfm_states_months', 'columns': ['snapshot_month']}]}
+) }}
+
 with
 
-{{ rfm_states() }},
+{{ rfm_ranked_states() }},
 
 {{ rfm_bounds('recency', 'last_order_date') }},
 
@@ -29,6 +35,7 @@ final as (
     from recency_bounds
     inner join frequency_bounds on {{ rfm_same_population('recency_bounds', 'frequency_bounds') }}
     inner join monetary_bounds on {{ rfm_same_population('recency_bounds', 'monetary_bounds') }}
+    {{ semi_join_touched('control.touched_rfm_states_months', 'recency_bounds', ['snapshot_month']) }}
 
 )
 

@@ -1,3 +1,9 @@
+{{ config(
+    pre_hook={'transaction': false, 'sql': "{{ remember_last(
+        'channels', this, {'channel_id': dbt.type_string(), 'channel_type': dbt.type_string()}
+    ) }}"}
+) }}
+
 with
 
 delivered as (

@@ -1,7 +1,9 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='touched',
     on_schema_change='fail',
+    pre_hook={'transaction': false, 'sql': "{{ remember_last(
+        'session_customers', this, {'customer_id': dbt.type_string()}, 'intermediate.int_touched_visitors', ['visitor_id']
+    ) }}"},
     meta={'touched_by': [{'table': 'intermediate.int_touched_visitors', 'columns': ['visitor_id']}]}
 ) }}
 

@@ -1,6 +1,19 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    meta={'of_closed_months': true, 'touched_by': [{'table': 'control.touched_rfm_states_months', 'columns': ['snapshot_date']}]}
+) }}
+
 with
 
-{{ rfm_states() }},
+states as (
+
+    select * from {{ ref('int_customer_rfm_states') }}
+    {% if touched_only() -%}
+        where until_month >= (select min(snapshot_month) from {{ touched_relation('control.touched_rfm_states_months') }})
+    {%- endif %}
+
+),
 
 bounds as (
 
@@ -38,6 +51,7 @@ snapshots as (
         case when snapshot_month = from_month then previous_frequency else frequency end as previous_frequency
 
     from state_months
+    {{ semi_join_touched('control.touched_rfm_states_months', 'state_months', ['snapshot_month']) }}
 
 ),
 

@@ -2,6 +2,12 @@
     Measured, not assumed. A customer's place in its month and cut is enough: equal customers may swap places, no figure changes by it. Shares
     are found in whole cents.
 #}
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    meta={'of_closed_months': true, 'touched_by': [{'table': 'control.touched_value_states_months', 'columns': ['snapshot_date']}]}
+) }}
+
 with
 
 states as (
@@ -36,7 +42,7 @@ active_states as (
 
 ),
 
-state_months as (
+all_months as (
 
     select
         cut,
@@ -44,6 +50,24 @@ state_months as (
         cents
 
     from active_states
+
+),
+
+{% if touched_only() -%}
+    -- with those that they are compared with
+    months as (
+
+        select snapshot_month from {{ touched_relation('control.touched_value_states_months') }}
+        union
+        select snapshot_month - 12 as snapshot_month from {{ touched_relation('control.touched_value_states_months') }}
+
+    ),
+
+{% endif -%}
+state_months as (
+
+    select all_months.* from all_months
+    {{ semi_join_touched('months', 'all_months', ['snapshot_month']) }}
 
 ),
 
@@ -188,6 +212,7 @@ final as (
         on concentration.cut = earlier.cut and concentration.snapshot_month = earlier.snapshot_month + 12
     left join stayers
         on concentration.cut = stayers.cut and concentration.snapshot_month = stayers.snapshot_month
+    {{ semi_join_touched('control.touched_value_states_months', 'concentration', ['snapshot_month']) }}
 
 )
 

@@ -2,29 +2,32 @@
     Spans of months in which nothing changes but time, before a customer's first kept order from the versions of the golden record,
     after it from the orders; then one row per month. The stage depends on the span and the month alone.
 #}
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    meta={'of_closed_months': true, 'touched_by': [{'table': 'intermediate.int_touched_people', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 states as (
 
-    select * from {{ ref('int_customer_value_states') }}
+    select states.* from {{ ref('int_customer_value_states') }} as states
+    {{ semi_join_touched('int_touched_people', 'states', ['customer_id']) }}
 
 ),
 
 activity as (
 
-    select * from {{ ref('int_customer_activity_monthly') }}
+    select activity.* from {{ ref('int_customer_activity_monthly') }} as activity
+    {{ semi_join_touched('int_touched_people', 'activity', ['customer_id']) }}
 
 ),
 
 versions as (
 
-    select * from {{ ref('dim_customer') }}
-
-),
-
-identity as (
-
-    select * from {{ ref('int_customer_identity') }}
+    select versions.* from {{ ref('dim_customer') }} as versions
+    {{ semi_join_touched('int_touched_people', 'versions', ['customer_id']) }}
 
 ),
 
@@ -79,7 +82,7 @@ contacts as (
         identity.customer_id,
         min({{ month_index('least(identity.first_seen_date, accounts.created_on)') }}) as contact_from_month
 
-    from identity
+    from {{ ref('int_customer_identity') }} as identity
     left join accounts on identity.source_customer_id = accounts.customer_id
     group by identity.customer_id
 
@@ -94,13 +97,6 @@ visits as (
     from {{ ref('fct_web_sessions') }}
     where not is_bot
     group by customer_id
-
-),
-
--- the indicators begin with the first kept order or session
-first_month as (
-
-    select least((select min(first_order_month) from first_orders), (select min(visit_from_month) from visits)) as month_index
 
 ),
 
@@ -148,7 +144,7 @@ spans as (
         cast(null as integer) as direct_from_month
 
     from people
-    cross join first_month
+    cross join {{ ref('int_first_month') }} as first_month
     cross join last_month
     where
         greatest(people.from_month, first_month.month_index) <= least(people.until_month, last_month.month_index)

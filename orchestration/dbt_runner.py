@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -54,8 +55,12 @@ def arguments(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def _drop_debug_events() -> None:
-    """dbt builds two protobuf messages for each statement and says nothing of them below the level of its logs: spare one."""
+@contextmanager
+def _without_debug_events() -> Iterator[None]:
+    """dbt builds two protobuf messages for each statement and says nothing of them below the level of its logs: spare one.
+
+    Other callers of dbt in this process hear all again afterwards.
+    """
     from dbt_common.events.base_types import EventLevel
     from dbt_common.events.event_manager import EventManager
     from dbt_common.events.event_manager_client import ctx_set_event_manager
@@ -66,13 +71,17 @@ def _drop_debug_events() -> None:
                 super().fire_event(e, level, *rest, **named)
 
     ctx_set_event_manager(WithoutDebug())
+    try:
+        yield
+    finally:
+        ctx_set_event_manager(EventManager())
 
 
 def _invoke(arguments: Sequence[str], manifest: Any = None) -> Any:
     from dbt.cli.main import dbtRunner
 
-    _drop_debug_events()
-    result = dbtRunner(manifest=manifest).invoke(list(arguments))
+    with _without_debug_events():
+        result = dbtRunner(manifest=manifest).invoke(list(arguments))
     if result.exception is not None:
         raise DbtError(str(result.exception)) from result.exception
     return result

@@ -91,6 +91,7 @@ def _dbt(settings: Settings, *command: str) -> list[str]:
     finally:
         DuckDBConnectionManager.close_all_connections()
     assert result.success, result.exception or [r.message for r in result.result if r.status == "error"]
+    assert sent or command[0] == "seed", "dbt told nobody what it ran"
     return sent
 
 

@@ -128,14 +128,9 @@ with states as (
     select {{ columns.keys() | join(', ') }} from {{ relation }} as states {{ semi_join_touched(keys, 'states', key_columns) }}
 ),
 
-changed as (
-    (select * from control.last_{{ name }} except select * from states)
-    union all
-    (select * from states except select * from control.last_{{ name }})
-),
-
 months as (
-    select {{ integer_series('from_month', 'until_month') }} as snapshot_month from changed
+    select {{ integer_series('from_month', 'until_month') }} as snapshot_month
+    from {{ differing_rows('control.last_' ~ name, 'states', columns.keys()) }} as differing
 )
 
 select

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     pre_hook="{{ remember_last(
         'buyers', this, {'customer_id': dbt.type_string()}, 'intermediate.int_touched_orders', ['order_id']
     ) }}",

@@ -6,7 +6,6 @@
 #}
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     meta={
         'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}],
         'touched_rows': 'customer_id is null'

@@ -14,7 +14,6 @@
 {%- endset -%}
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     pre_hook="{{ remember_last(" ~ remembered ~ ") }}",
     post_hook="{{ remember_touched_months(" ~ remembered ~ ", later=1) }}",
     meta={'of_closed_months': true, 'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}]}

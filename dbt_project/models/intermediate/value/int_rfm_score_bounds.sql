@@ -8,7 +8,6 @@
 {{ check_rfm_settings() -}}
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     meta={'of_closed_months': true, 'touched_by': [{'table': 'control.touched_rfm_states_months', 'columns': ['snapshot_month']}]}
 ) }}
 

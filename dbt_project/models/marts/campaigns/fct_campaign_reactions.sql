@@ -4,7 +4,6 @@
 #}
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     meta={'touched_by': [{'table': 'intermediate.int_touched_messages', 'columns': ['message_id']}]}
 ) }}
 

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     meta={'touched_by': [{'table': 'intermediate.int_touched_orders', 'columns': ['order_id']}]}
 ) }}
 

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     pre_hook={'transaction': false, 'sql': "{{ remember_last(
         'session_customers', this, {'customer_id': dbt.type_string()}, 'intermediate.int_touched_visitors', ['visitor_id']
     ) }}"},

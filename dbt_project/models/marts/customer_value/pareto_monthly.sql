@@ -4,7 +4,6 @@
 #}
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     meta={'of_closed_months': true, 'touched_by': [{'table': 'control.touched_value_states_months', 'columns': ['snapshot_date']}]}
 ) }}
 

@@ -4,7 +4,6 @@
 #}
 {{ config(
     materialized='incremental',
-    on_schema_change='fail',
     meta={'of_closed_months': true, 'touched_by': [{'table': 'intermediate.int_touched_people', 'columns': ['customer_id']}]}
 ) }}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +28,20 @@ class Groups:
     group: Ints
 
     @classmethod
-    def of(cls, cuts: Sequence[Sequence[str]], repeated: Bools) -> "Groups":
-        """``cuts`` give each customer a label, finest cut first; who is in no large enough group of any is in "all"."""
+    def of(cls, cuts: Sequence[Any], repeated: Bools) -> "Groups":
+        """``cuts`` (texts, or Arrow arrays of them) give each customer a label, finest cut first.
+
+        Who is in no large enough group of any is in "all".
+        """
+        import pyarrow as pa
+
         group = np.zeros(len(repeated), np.int64)
         names = [ALL]
         free = np.ones(len(repeated), bool)
         for cut in cuts:
-            labels, place = np.unique(np.asarray(cut, dtype=str), return_inverse=True)
+            coded = pa.array(cut, pa.string()).dictionary_encode()
+            labels, found = np.unique(coded.dictionary.to_numpy(zero_copy_only=False), return_inverse=True)
+            place = found[coded.indices.to_numpy()]
             size = np.bincount(place[free], minlength=len(labels))
             repeaters = np.bincount(place[free & repeated], minlength=len(labels))
             for label in np.flatnonzero((size >= MIN_CUSTOMERS) & (repeaters >= MIN_REPEATERS)):

@@ -5,6 +5,7 @@ Called by dbt's Python models ``int_ltv_*``, so that one dbt call builds the who
 
 from dataclasses import asdict
 from datetime import date, timedelta
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -38,9 +39,7 @@ class _Inputs:
         self.settings: Settings = load_settings()
         self.as_of_date: date = run_parameters.project("as_of_date").fetchall()[0][0]
         self.day = (self.as_of_date - _EPOCH).days
-        named = customers.order("customer_number").fetchnumpy()
-        self.customer_id = np.asarray(named["customer_id"], object)
-        markets, channels = (np.asarray(named[c], object).astype(str) for c in ("market", "acquisition_channel_id"))
+        self._customers = customers
         days = order_days.project(
             "customer_number, order_date - date '1970-01-01' as day, cast(net_amount as double) as net, "
             "cast(margin_amount as double) as margin"
@@ -48,9 +47,24 @@ class _Inputs:
         margin = np.ma.filled(np.ma.asarray(days["margin"], np.float64), np.nan)
         self.history = OrderDays.of(days["customer_number"], days["day"], days["net"], margin)
         self.worth = self.history.margin if self.settings.ltv_value_unit == "margin" else self.history.net
+
+    @cached_property
+    def customer_id(self) -> Any:
+        """The customers' ids in the order of their numbers, as an Arrow array."""
+        return _column(self._customers.order("customer_number").project("customer_id"))
+
+    @cached_property
+    def groups(self) -> Groups:
+        """By market and channel of acquisition, else by market."""
+        cuts = ("concat(market, '/', acquisition_channel_id)", "market")
+        ordered = self._customers.order("customer_number")
         repeated = np.bincount(self.history.customer, minlength=len(self.customer_id)) > 1
-        finest = np.char.add(np.char.add(markets, "/"), channels)
-        self.groups = Groups.of([finest.tolist(), markets.tolist()], repeated)
+        return Groups.of([_column(ordered.project(f"{cut} as label")) for cut in cuts], repeated)
+
+
+def _column(relation: Any) -> Any:
+    """The one column of a relation as an Arrow array."""
+    return relation.to_arrow_table().column(0).combine_chunks()
 
 
 def backtested(run_parameters: Any, customers: Any, order_days: Any) -> Any:
@@ -202,7 +216,7 @@ def _table(inputs: _Inputs, fits: Fits, prediction: Prediction, order: Any) -> A
         group[fit.members] = place
     names = np.array([g.name for g in fits.groups], object)
     columns: dict[str, Any] = {
-        "customer_id": pa.array(inputs.customer_id[order], pa.string()),
+        "customer_id": inputs.customer_id.take(pa.array(order)),
         "as_of_date": _repeated(inputs.as_of_date, n, pa.date32()),
         "model": _repeated(fits.model.name, n, pa.string()),
         "model_version": _repeated(f"{VERSION}-{digest[:12]}", n, pa.string()),
@@ -230,7 +244,7 @@ def _kept(inputs: _Inputs, gate: Gate, last: Any) -> Any:
     import pyarrow.compute as pc
 
     schema = _schema()
-    everybody = pa.array(inputs.customer_id, pa.string())
+    everybody = inputs.customer_id
     parts = []
     if gate.can_judge and last is not None:
         good = last.filter(pc.and_(pc.is_valid(last["model"]), pc.is_in(last["customer_id"], everybody)))

@@ -21,8 +21,9 @@ final as (
     select
         customers.customer_number,
         orders.order_date,
-        sum(orders.net_amount) as net_amount,
-        case when count(orders.margin_amount) = count(*) then sum(orders.margin_amount) end as margin_amount
+        -- in 18 digits: what is wider is read ten times slower
+        cast(sum(orders.net_amount) as decimal(18, 2)) as net_amount,
+        cast(case when count(orders.margin_amount) = count(*) then sum(orders.margin_amount) end as decimal(18, 2)) as margin_amount
 
     from orders
     inner join customers on orders.customer_id = customers.customer_id

@@ -25,7 +25,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.identity import cluster, evidence, keys, load_rules, registry, scoring
+from orchestration.identity import cluster, evidence, generation, keys, load_rules, registry, scoring
 from orchestration.identity.model import read_model
 from orchestration.settings import Settings
 from orchestration.warehouse import connect_scratch
@@ -126,7 +126,7 @@ def everything(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
         "seen (visitor_id varchar, customer_id varchar, order_id varchar, day date)",
     ):
         con.execute(f"create table {table}")
-    registry.load_caches(con, settings, load_rules(settings), from_nothing=True)
+    generation.load_caches(con, settings, load_rules(settings), from_nothing=True)
     registry.resolve(con, settings, load_rules(settings), [])
     return int(con.execute("select count(distinct customer_id) from identities").fetchall()[0][0])
 

@@ -39,7 +39,6 @@ TABLES = {
         "until_revision": "bigint",
         "run_id": "varchar",
     },
-    "changes": {"customer_id": "varchar", "source_id": "varchar", "record_kind": "varchar", "revision": "bigint"},
     "edges": {
         "record_kind": "varchar",
         "source_id": "varchar",

@@ -54,6 +54,8 @@ def identity_registry(context: dg.AssetExecutionContext, writer: WriterLock) -> 
     as_of_date = max(raw_zone.loaded_days(settings, contracts), default=settings.first_day)
     outcome = identity.build(settings, contracts, as_of_date, run_id=context.run_id)
     found = figures(settings)
+    if outcome.is_as_before:
+        context.log.info("nothing that identities depend on has changed: they are as they were")
     context.log.info(
         f"{outcome.records} records are {outcome.customers} customers; {outcome.changed_records} are another customer's than before"
     )

@@ -24,10 +24,12 @@ from orchestration.rules import quote_text
 from orchestration.settings import DBT_PROJECT_DIR, Settings
 
 #: Which user agents are robots', and how many events in half an hour are no person's: the seed that marks sessions in the mart.
-_BOT_RULES = DBT_PROJECT_DIR / "seeds" / "web_bot_rules.csv"
+BOT_RULES = DBT_PROJECT_DIR / "seeds" / "web_bot_rules.csv"
 
 ACCOUNT, GUEST, VISITOR = "account", "guest_order", "visitor"
 COLUMNS = ("email", "phone", "first_name", "last_name", "street", "postal_code", "city", "loyalty_number")
+#: Source tables that identities are found in.
+TABLES = ("customers", "orders", "campaign_messages", "web_events")
 ATTRIBUTES = (*COLUMNS, "country", "birth_date", "gender")
 
 
@@ -46,10 +48,7 @@ def gather(
     through: date | None = None,
 ) -> None:
     """Make the tables above out of all deliveries up to and including ``through`` (None: all)."""
-    raw = {
-        table: _raw(settings, contracts, table, through)
-        for table in ("customers", "orders", "campaign_messages", "web_events")
-    }
+    raw = {table: _raw(settings, contracts, table, through) for table in TABLES}
     verified = f"coalesce(is_email_verified, {rules.email.verified_where_unknown})"
     _written(con, raw, verified)
     _records(con, raw)
@@ -123,7 +122,7 @@ def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str], verified: s
 def _seen(con: duckdb.DuckDBPyConnection, events: str) -> None:
     """What people's events say of each visitor: those of agents that the mart takes for robots, and bursts of events, say nothing."""
     con.execute(
-        f"create temp table bot_rule as select * from read_csv({quote_text(_BOT_RULES)}, header = true, "
+        f"create temp table bot_rule as select * from read_csv({quote_text(BOT_RULES)}, header = true, "
         "columns = {'rule_type': 'varchar', 'pattern': 'varchar', 'limit_value': 'bigint'})"
     )
     least = con.execute("select min(limit_value) from bot_rule where rule_type = 'events_per_half_hour'").fetchall()[0][

@@ -9,7 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from hashlib import md5
 from pathlib import Path
@@ -20,21 +20,22 @@ import numpy as np
 
 from orchestration import identity_files, raw_zone
 from orchestration.contracts import Contract
-from orchestration.identity import cluster, decisions, evidence, history, keys, match, scoring, values
+from orchestration.identity import cluster, decisions, evidence, generation, history, keys, match, scoring
 from orchestration.identity.model import read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
-from orchestration.rules import quote_text
 from orchestration.settings import Settings
 from orchestration.warehouse import connect_scratch
 
 #: Rank of the edges that come after the declared rules.
 SIMILAR, GUEST_EMAIL = 90, 95
-_CACHES = ("known_value", "known_state", "known_crowded", "pair_score")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a build found: how many records, customers, changed customers, pairs to review."""
+    """What a build found: how many records, customers, changed customers, pairs to review.
+
+    ``is_as_before``: nothing that identities depend on has changed since the last build, and nothing was done.
+    """
 
     revision: int
     records: int
@@ -43,6 +44,7 @@ class Outcome:
     compared_states: int
     review_pairs: int
     largest_cluster: int
+    is_as_before: bool = False
 
 
 def build(
@@ -55,16 +57,22 @@ def build(
 ) -> Outcome:
     """Match what is new and changed, and put the result in force as one generation.
 
-    ``from_nothing`` forgets normal forms and weights of earlier nights, which changes the time it takes and nothing else.
+    Nothing is done where nothing that it depends on is another than in the build before. ``from_nothing`` forgets that build
+    and the normal forms and weights of earlier nights, which changes the time it takes and nothing else.
     """
     rules = load_rules(settings)
+    basis = generation.basis(settings, contracts, rules)
+    known = identity_files.pointer(settings)
+    if not from_nothing and known.get("basis") == basis:
+        found = {field.name: known[field.name] for field in fields(Outcome) if field.name in known}
+        return Outcome(**found | {"changed_records": 0, "compared_states": 0, "is_as_before": True})
     with working_database(settings) as (con, scratch):
-        load_caches(con, settings, rules, from_nothing=from_nothing)
+        generation.load_caches(con, settings, rules, from_nothing=from_nothing)
         evidence.gather(con, settings, contracts, rules)
         compared = resolve(con, settings, rules, decisions.read_decisions(settings))
         revision = history.write(con, settings, as_of_date, run_id)
         outcome = _outcome(con, revision, compared)
-        _put_in_force(con, settings, rules, scratch, outcome)
+        generation.put_in_force(con, settings, rules, scratch, {"basis": basis, **vars(outcome)})
         return outcome
 
 
@@ -322,56 +330,3 @@ def _outcome(con: duckdb.DuckDBPyConnection, revision: int, compared: int) -> Ou
         review_pairs=_count(con, "review"),
         largest_cluster=int(largest),
     )
-
-
-def _cache_version(settings: Settings, rules: Ruleset) -> dict[str, str]:
-    compared = f"{values.version(rules)}-{scoring.model_version(settings)}"
-    return {
-        "known_value": values.version(rules),
-        **dict.fromkeys(("known_state", "known_crowded", "pair_score"), compared),
-    }
-
-
-def load_caches(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, *, from_nothing: bool) -> None:
-    """Tables of what earlier nights found out, empty where that no longer holds."""
-    columns = {
-        "known_value": "kind varchar, country varchar, written varchar, normal varchar",
-        "known_state": "state_id ubigint",
-        "known_crowded": "key ubigint",
-        "pair_score": "state_l ubigint, state_r ubigint, weight double",
-    }
-    versions = identity_files.pointer(settings).get("caches", {})
-    here = identity_files.folder(settings)
-    for table in _CACHES:
-        con.execute(f"create table {table} ({columns[table]})")
-        if here and not from_nothing and versions.get(table) == _cache_version(settings, rules)[table]:
-            con.execute(f"insert into {table} select * from read_parquet({quote_text(here / f'{table}.parquet')})")
-
-
-def _put_in_force(
-    con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, scratch: Path, outcome: Outcome
-) -> None:
-    """Write the tables aside, move them to their place, and let the pointer name them."""
-    import json
-
-    aside = scratch / "generation"
-    aside.mkdir()
-    for table, columns in {**identity_files.TABLES, **dict.fromkeys(_CACHES, None)}.items():
-        fields = ", ".join(columns) if columns else "*"
-        order = "order by all" if columns else ""
-        con.execute(
-            f"copy (select {fields} from {table} {order}) to {quote_text(aside / f'{table}.parquet')} (format parquet)"
-        )
-    settings.identity_dir.mkdir(parents=True, exist_ok=True)
-    settings.identity_dir.chmod(0o700)
-    name = f"generation-{uuid.uuid4().hex[:12]}"
-    raw_zone.sync_folder(aside)
-    aside.rename(settings.identity_dir / name)
-    raw_zone.sync(settings.identity_dir)
-    raw_zone.write_durably(
-        settings.identity_dir / identity_files.POINTER,
-        json.dumps({"generation": name, "caches": _cache_version(settings, rules), **vars(outcome)}),
-    )
-    for other in settings.identity_dir.glob("generation-*"):
-        if other.name != name:
-            shutil.rmtree(other)

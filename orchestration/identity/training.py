@@ -13,7 +13,7 @@ import numpy as np
 
 from orchestration import raw_zone
 from orchestration.contracts import Contract
-from orchestration.identity import cluster, evidence, keys, registry, scoring
+from orchestration.identity import cluster, evidence, generation, keys, registry, scoring
 from orchestration.identity.model import DEFAULT_MODEL, Model, ModelError, read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
 from orchestration.settings import Settings
@@ -47,7 +47,7 @@ def train(settings: Settings, contracts: Mapping[str, Contract], through: date |
     """
     rules = load_rules(settings)
     with registry.working_database(settings) as (con, _):
-        registry.load_caches(con, settings, rules, from_nothing=False)
+        generation.load_caches(con, settings, rules, from_nothing=False)
         evidence.gather(con, settings, contracts, rules, through)
         content = json.dumps(_trained(con, rules, through), indent=1, ensure_ascii=False) + "\n"
     settings.identity_dir.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,19 @@ def test_a_rare_value_that_grows_frequent_and_thins_out_again_drops_pairs_and_fi
     assert night(home, {DAYS[1]: []}) == rare
 
 
+def test_nothing_is_done_in_a_night_that_brings_nothing_and_a_decision_is_something(tmp_path: Path) -> None:
+    home = settings_in(tmp_path)
+    found = night(home, {DAYS[0]: [person("A", Email="a@example.com"), person("B", Email="b@example.com")]})
+    contracts = {"customers": CONTRACTS["customers"]}
+    before = identity_files.pointer(home)
+    outcome = identity.build(home, contracts, DAYS[-1])
+    assert (outcome.is_as_before, outcome.records, outcome.changed_records) == (True, 2, 0)
+    assert (identity_files.pointer(home), published(home)) == (before, found)
+    actions.merge(home, ["A", "B"], "ann", "one person")
+    outcome = identity.build(home, contracts, DAYS[-1])
+    assert (outcome.is_as_before, outcome.customers) == (False, 1)
+
+
 def test_exact_keys_alone_decide_where_nothing_is_to_be_compared(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(DEFAULT_RULES.read_text().replace("compare: true", "compare: false"))

@@ -1,28 +1,26 @@
 {{ config(
-    pre_hook="{{ remember_last('identity', this, {
-        'source_customer_id': dbt.type_string(), 'customer_id': dbt.type_string(), 'first_seen_date': 'date'
-    }) }}"
+    materialized='incremental',
+    pre_hook="{{ remember_identified(
+        'identity', identity_records(of_accounts=true), keys=['source_customer_id'],
+        columns=['customer_id', 'source_system', 'is_inferred', 'first_seen_date']
+    ) }}",
+    meta={'touched_by': [{'table': 'control.touched_identity', 'columns': ['source_customer_id']}]}
 ) }}
 
 with
 
 records as (
 
-    select * from {{ source('identity', 'identities') }}
+    {{ identity_records(of_accounts=true) | indent(4) }}
 
 ),
 
 final as (
 
-    select
-        source_id as source_customer_id,
-        customer_id,
-        source_system,
-        is_inferred,
-        first_seen as first_seen_date
+    select records.*
 
     from records
-    where record_kind = 'account'
+    {{ semi_join_touched('control.touched_identity', 'records', ['source_customer_id']) }}
 
 )
 

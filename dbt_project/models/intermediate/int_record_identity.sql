@@ -1,26 +1,25 @@
 {{ config(
-    pre_hook="{{ remember_last('records', this, {
-        'record_kind': dbt.type_string(), 'source_id': dbt.type_string(), 'customer_id': dbt.type_string()
-    }) }}"
+    materialized='incremental',
+    pre_hook="{{ remember_identified(
+        'records', identity_records(of_accounts=false), keys=['record_kind', 'source_id'], columns=['customer_id']
+    ) }}",
+    meta={'touched_by': [{'table': 'control.touched_records', 'columns': ['record_kind', 'source_id']}]}
 ) }}
 
 with
 
 records as (
 
-    select * from {{ source('identity', 'identities') }}
+    {{ identity_records(of_accounts=false) | indent(4) }}
 
 ),
 
 final as (
 
-    select
-        record_kind,
-        source_id,
-        customer_id
+    select records.*
 
     from records
-    where record_kind <> 'account'
+    {{ semi_join_touched('control.touched_records', 'records', ['record_kind', 'source_id']) }}
 
 )
 

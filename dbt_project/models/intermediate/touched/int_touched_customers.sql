@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('stg_crm__customers') }}, {{ ref('stg_crm__consents') }}
 with
 
 accounts as (

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('stg_shop__returns') }}
 with
 
 orders as (

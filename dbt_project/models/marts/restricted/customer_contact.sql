@@ -3,23 +3,41 @@
     'loyalty_number', 'gender', 'acquisition_channel_id', 'acquisition_campaign_id',
 ] -%}
 
+{{ config(
+    materialized='incremental',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_customers', 'columns': ['customer_id']}]}
+) }}
+
 with
+
+identity as (
+
+    select
+        identity.customer_id,
+        identity.source_customer_id
+
+    from {{ ref('int_customer_identity') }} as identity
+    {{ semi_join_touched('int_touched_customers', 'identity', ['customer_id']) }}
+
+),
 
 accounts as (
 
     select
-        *,
-        row_number() over (partition by customer_id order by delivery_date desc) as recency
+        accounts.*,
+        identity.customer_id as golden_id,
+        row_number() over (partition by accounts.customer_id order by accounts.delivery_date desc) as recency
 
-    from {{ ref('stg_crm__customers') }}
+    from {{ ref('stg_crm__customers') }} as accounts
+    inner join identity on accounts.customer_id = identity.source_customer_id
 
 ),
 
 versions as (
 
     select
-        identity.customer_id,
-        identity.source_customer_id,
+        accounts.golden_id as customer_id,
+        accounts.customer_id as source_customer_id,
         accounts.first_name,
         accounts.last_name,
         accounts.email,
@@ -41,7 +59,6 @@ versions as (
         {{ email_verification('accounts') }} as verification
 
     from accounts
-    inner join {{ ref('int_customer_identity') }} as identity on accounts.customer_id = identity.source_customer_id
     where accounts.recency = 1
 
 ),

@@ -42,10 +42,12 @@ def removal_effects(transitions: Mapping[tuple[str, str], int]) -> dict[str, flo
 
 
 def removal_effects_table(transitions: Any) -> Any:
-    """Arrow table of ``channel`` and ``removal_effect`` from a DuckDB relation ``from_state, to_state, transitions``."""
+    """Arrow table of ``channel`` and ``removal_effect`` from a DuckDB relation ``from_state, to_state, transitions`` with
+    several counts of a pair, summed up here.
+    """
     import pyarrow as pa
 
-    counted = transitions.project("from_state, to_state, transitions").fetchall()
+    counted = transitions.aggregate("from_state, to_state, sum(transitions)").fetchall()
     effects = removal_effects({(origin, target): count for origin, target, count in counted})
     return pa.table(
         {

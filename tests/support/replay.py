@@ -15,19 +15,18 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration import dbt_runner, identity, raw_zone, warehouse
+from orchestration import attribution, dbt_runner, identity, raw_zone, warehouse
 from orchestration.contracts import Contract
 from orchestration.settings import Settings
 from orchestration.warehouse import DATAMART, RESTRICTED, WAREHOUSE
 
-#: Models in Python send no statements. They read finished facts and are whole each night.
+#: Models in Python send no statements. They read finished facts and are whole each night; the one that attribution follows is made here.
 _WITHOUT_PYTHON = (
     "--exclude",
     "int_ltv_backtested+",
     "int_ltv_estimated+",
     "int_ltv_findings+",
     "int_campaign_effects+",
-    "int_channel_effects+",
     "int_loyalty_effects+",
     "int_kpi_restatements+",
 )
@@ -114,6 +113,10 @@ def build(
         closes_month = con.execute("select closes_month from control.build_plan").fetchall()[0][0]
         statements = recording.whole if plan.is_whole else recording.closing if closes_month else recording.touched
         for statement in statements[: None if stop_after is None else int(len(statements) * stop_after)]:
+            if 'rename to "int_channel_effects"' in statement:
+                effects = attribution.removal_effects_table(con.table("intermediate.int_channel_transitions"))
+                con.register("effects", effects)
+                con.execute("create or replace table intermediate.int_channel_effects__dbt_tmp as from effects")
             con.execute(statement)
     if stop_after is None:
         warehouse.finish(settings, plan)

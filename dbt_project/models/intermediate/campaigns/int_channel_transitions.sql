@@ -1,31 +1,33 @@
 {#
-    How often one channel followed another on the way to an order or to none: `start`, channels, then `order` or `end`. A path without an order is
+    How often one channel followed another on a customer's ways to an order or to none: `start`, channels, then `order` or `end`. A path without an order is
     the touches of a customer that no order can be credited to, as far as they lie between the same two orders.
 #}
+{{ config(
+    materialized='incremental',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 paths as (
 
-    select * from {{ ref('int_order_paths') }}
-    where not is_direct
+    select paths.*
+
+    from {{ ref('int_order_paths') }} as paths
+    {{ semi_join_touched('int_touched_paths', 'paths', ['customer_id']) }}
+    where not paths.is_direct
 
 ),
 
 orders as (
 
     select
-        customer_id,
-        ordered_at
+        orders.customer_id,
+        orders.ordered_at
 
-    from {{ ref('fct_orders') }}
-    where is_kept and customer_id is not null
-
-),
-
-used as (
-
-    select touch_id from paths
-    group by touch_id
+    from {{ ref('fct_orders') }} as orders
+    {{ semi_join_touched('int_touched_paths', 'orders', ['customer_id']) }}
+    where orders.is_kept and orders.customer_id is not null
 
 ),
 
@@ -38,10 +40,9 @@ unused as (
         touches.first_at
 
     from {{ ref('int_touches') }} as touches
-    left join used on touches.touch_id = used.touch_id
-    where
-        used.touch_id is null
-        and not touches.is_direct
+    anti join paths on touches.touch_id = paths.touch_id
+    {{ semi_join_touched('int_touched_paths', 'touches', ['customer_id']) }}
+    where not touches.is_direct
 
 ),
 
@@ -49,6 +50,7 @@ unused as (
 steps as (
 
     select
+        customer_id,
         'order' as outcome,
         order_id as path_id,
         channel,
@@ -61,8 +63,9 @@ steps as (
     union all
 
     select
+        customer_id,
         'end' as outcome,
-        customer_id as path_id,
+        cast(null as {{ dbt.type_string() }}) as path_id,
         channel,
         first_at as touched_at,
         0 as is_order,
@@ -73,8 +76,9 @@ steps as (
     union all
 
     select
+        customer_id,
         'end' as outcome,
-        customer_id as path_id,
+        cast(null as {{ dbt.type_string() }}) as path_id,
         cast(null as {{ dbt.type_string() }}) as channel,
         ordered_at as touched_at,
         1 as is_order,
@@ -87,19 +91,21 @@ steps as (
 linked as (
 
     select
+        customer_id,
         outcome,
         channel,
         lag(channel) over path as previous_channel,
         lead(channel) over path is null as is_last
 
     from steps
-    window path as (partition by outcome, path_id order by touched_at, is_order, touch_id)
+    window path as (partition by customer_id, path_id order by touched_at, is_order, touch_id)
 
 ),
 
 transitions as (
 
     select
+        customer_id,
         coalesce(previous_channel, 'start') as from_state,
         channel as to_state
 
@@ -109,6 +115,7 @@ transitions as (
     union all
 
     select
+        customer_id,
         channel as from_state,
         outcome as to_state
 
@@ -120,12 +127,13 @@ transitions as (
 final as (
 
     select
+        customer_id,
         from_state,
         to_state,
         count(*) as transitions
 
     from transitions
-    group by from_state, to_state
+    group by customer_id, from_state, to_state
 
 )
 

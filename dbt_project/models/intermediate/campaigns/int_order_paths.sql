@@ -2,17 +2,23 @@
     The touches of each kept order within their windows. A message counts at its click where that came before the order, else at its
     opening.
 -#}
+{{ config(
+    materialized='incremental',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 orders as (
 
     select
-        order_id,
-        customer_id,
-        ordered_at
+        orders.order_id,
+        orders.customer_id,
+        orders.ordered_at
 
-    from {{ ref('fct_orders') }}
-    where is_kept and customer_id is not null
+    from {{ ref('fct_orders') }} as orders
+    {{ semi_join_touched('int_touched_paths', 'orders', ['customer_id']) }}
+    where orders.is_kept and orders.customer_id is not null
 
 ),
 
@@ -44,16 +50,6 @@ timed as (
 
 ),
 
-within as (
-
-    select
-        *,
-        {{ hours_between('touched_at', 'ordered_at') }} as hours_before
-
-    from timed
-
-),
-
 final as (
 
     select
@@ -66,16 +62,17 @@ final as (
         is_direct,
         ordered_at,
         touched_at,
-        hours_before,
+        {{ hours_between('touched_at', 'max(touched_at) filter (where not is_direct) over (partition by order_id)') }} as hours_to_last,
         -- last of all: what last_touch takes
-        row_number() over (partition by order_id order by touched_at desc, touch_id desc) = 1 as is_last,
+        lead(touch_id) over path is null as is_last,
         case
-            when not is_direct then row_number() over (partition by order_id, is_direct order by touched_at, touch_id)
+            when not is_direct then count(*) filter (where not is_direct) over (path rows between unbounded preceding and current row)
         end as position,
         count(*) filter (where not is_direct) over (partition by order_id) as touches
 
-    from within
-    where hours_before <= attribution_hours
+    from timed
+    where {{ hours_between('touched_at', 'ordered_at') }} <= attribution_hours
+    window path as (partition by order_id order by touched_at, touch_id)
 
 )
 

@@ -3,6 +3,11 @@
     followed by an order (nobody sees those opened), sessions of tagged links, and direct sessions, which can take the last touch and
     nothing else. A session that a click on a message began is that message's touch.
 #}
+{{ config(
+    materialized='incremental',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 windows as (
@@ -27,6 +32,7 @@ message_touches as (
 
     from {{ ref('fct_campaign_messages') }} as messages
     inner join windows on coalesce(messages.medium, 'unknown') = windows.medium
+    {{ semi_join_touched('int_touched_paths', 'messages', ['customer_id']) }}
     where not messages.is_control
 
 ),
@@ -45,6 +51,7 @@ sessions as (
     from {{ ref('fct_web_sessions') }} as sessions
     left join {{ ref('dim_campaign') }} as campaigns on sessions.utm_campaign = campaigns.campaign_id
     inner join windows on coalesce(campaigns.medium, 'unknown') = windows.medium
+    {{ semi_join_touched('int_touched_paths', 'sessions', ['customer_id']) }}
     where
         sessions.customer_id is not null
         and (
@@ -77,7 +84,6 @@ sessions_of_clicks as (
             and sessions.campaign_id = clicks.campaign_id
             and sessions.started_at >= {{ add_minutes('clicks.clicked_at', '-30') }}
             and sessions.started_at <= {{ add_minutes('clicks.clicked_at', '30') }}
-    group by sessions.session_id
 
 ),
 
@@ -111,8 +117,7 @@ final as (
         sessions.attribution_hours
 
     from sessions
-    left join sessions_of_clicks on sessions.session_id = sessions_of_clicks.session_id
-    where sessions_of_clicks.session_id is null
+    anti join sessions_of_clicks on sessions.session_id = sessions_of_clicks.session_id
 
 )
 

@@ -8,6 +8,7 @@ attributed as (
         channel,
         campaign_id,
         sum(share) as orders,
+        sum(share) filter (where attributed_margin is not null) as orders_of_known_margin,
         sum(attributed_net_amount) as net_amount,
         sum(attributed_margin) as margin_amount
 
@@ -19,11 +20,15 @@ attributed as (
 credited as (
 
     select
-        order_id,
-        model
+        month_start,
+        model,
+        sum(orders) as orders,
+        sum(orders_of_known_margin) as orders_of_known_margin,
+        sum(net_amount) as net_amount,
+        sum(margin_amount) as margin_amount
 
-    from {{ ref('order_attribution') }}
-    group by order_id, model
+    from attributed
+    group by month_start, model
 
 ),
 
@@ -34,34 +39,61 @@ models as (
 
 ),
 
+kept as (
+
+    select
+        {{ month_start('order_date') }} as month_start,
+        count(*) as orders,
+        count(margin_amount) as orders_of_known_margin,
+        sum(net_amount) as net_amount,
+        sum(margin_amount) as margin_amount
+
+    from {{ ref('fct_orders') }}
+    where is_kept
+    group by {{ month_start('order_date') }}
+
+),
+
+-- the shares of an order sum to 1 and its amounts to the order's: what is left is of orders without a touch
 unattributed as (
 
     select
-        {{ month_start('orders.order_date') }} as month_start,
+        kept.month_start,
         models.model,
         cast(null as {{ dbt.type_string() }}) as channel,
         cast(null as {{ dbt.type_string() }}) as campaign_id,
-        cast(count(*) as decimal(38, 10)) as orders,
-        sum(orders.net_amount) as net_amount,
-        sum(orders.margin_amount) as margin_amount
+        kept.orders - coalesce(credited.orders, 0) as orders,
+        kept.net_amount - coalesce(credited.net_amount, 0) as net_amount,
+        case
+            when kept.orders_of_known_margin > coalesce(credited.orders_of_known_margin, 0)
+                then kept.margin_amount - coalesce(credited.margin_amount, 0)
+        end as margin_amount
 
-    from {{ ref('fct_orders') }} as orders
+    from kept
     cross join models
     left join credited
         on
-            orders.order_id = credited.order_id
+            kept.month_start = credited.month_start
             and models.model = credited.model
-    where
-        orders.is_kept
-        and credited.order_id is null
-    group by all
+    where kept.orders > coalesce(credited.orders, 0)
 
 ),
 
 all_orders as (
 
-    select * from attributed
+    select
+        month_start,
+        model,
+        channel,
+        campaign_id,
+        orders,
+        net_amount,
+        margin_amount
+
+    from attributed
+
     union all
+
     select * from unattributed
 
 ),

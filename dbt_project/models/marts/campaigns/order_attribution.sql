@@ -1,44 +1,53 @@
 {#
     Weights become shares by their running sum, rounded: share = rounded sum up to this touch less the one before, so that the shares of
     an order sum to exactly 1. Amounts are cut the same way, to the cent. Returns are cut by the shares of the sale, so that they take back from
-    each touch what it was given.
+    each touch what it was given. Weights are decimals: their sums are the same in whatever order they are added, so a night cuts as a full refresh does.
+
+    A night replaces the rows of touched customers, and Markov's of all others where its effects are not those of the last build.
 #}
+{{ config(
+    materialized='incremental',
+    pre_hook={'transaction': false, 'sql': "create or replace table control.touched_models as select distinct 'markov' as model from
+        {{ differing_rows('control.last_effects', ref('int_channel_effects'), ['channel', 'removal_effect']) }} as differing"},
+    meta={'touched_by': [
+        {'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']},
+        {'table': 'control.touched_models', 'columns': ['model']}
+    ]}
+) }}
+
+{#- By model: touches with a share, the sum of shares up to the touch, and that up to the one before. -#}
+{%- set place = 'case when touches <= 2 or {0} in (0, touches) then {0} / touches else 0.4 + 0.2 * ({0} - 1) / (touches - 2) end' -%}
 {%- set models = {
-    'first_touch': 'case when position = 1 then 1 else 0 end',
-    'last_touch': 'case when is_last then 1 else 0 end',
-    'last_non_direct': 'case when position = touches then 1 else 0 end',
-    'linear': 'case when position is not null then 1 else 0 end',
-    'position_based': 'case when position is null then 0 when touches <= 2 then 1 when position in (1, touches) then 0.4 else 0.2 / (touches - 2) end',
-    'time_decay': 'case when position is null then 0 else power(2, -hours_before / ' ~ var('attribution_half_life_hours') ~ ') end',
-    'markov': 'case when position is null then 0 when path_effect > 0 then removal_effect else 1 end',
+    'first_touch': ('position = 1', '1', '0'),
+    'last_touch': ('is_last', '1', '0'),
+    'last_non_direct': ('position = touches', '1', '0'),
+    'linear': ('position >= 1', 'position / touches', '(position - 1) / touches'),
+    'position_based': ('position >= 1', place.format('position'), place.format('(position - 1)')),
+    'time_decay': ('time_weight > 0', 'time_so_far / time_total', 'time_before / time_total'),
+    'markov': (
+        'position >= 1 and (removal_effect > 0 or effect_total = 0)',
+        'case when effect_total > 0 then effect_so_far / effect_total else position / touches end',
+        'case when effect_total > 0 then effect_before / effect_total else (position - 1) / touches end'
+    ),
 } -%}
 
 with
 
-paths as (
-
-    select
-        paths.*,
-        greatest(coalesce(effects.removal_effect, 0), 0) as removal_effect,
-        sum(case when paths.is_direct then 0 else greatest(coalesce(effects.removal_effect, 0), 0) end) over (
-            partition by paths.order_id
-        ) as path_effect
-
-    from {{ ref('int_order_paths') }} as paths
-    left join {{ ref('int_channel_effects') }} as effects on paths.channel = effects.channel
-
-),
-
 weighted as (
 
     select
-        *,
-        {% for model, weight in models.items() -%}
-            cast({{ weight }} as double) as {{ model }}_weight{% if not loop.last %},
-            {% endif %}
-        {%- endfor %}
+        paths.*,
+        cast(
+            case when paths.is_direct then 0 else greatest(coalesce(effects.removal_effect, 0), 0) end as decimal(18, 15)
+        ) as removal_effect,
+        cast(
+            case when paths.is_direct then 0 else power(2, -paths.hours_to_last / {{ var('attribution_half_life_hours') }}) end
+            as decimal(18, 15)
+        ) as time_weight
 
-    from paths
+    from {{ ref('int_order_paths') }} as paths
+    left join {{ ref('int_channel_effects') }} as effects on paths.channel = effects.channel
+    {{ where_touched({'customer_id': 'int_touched_paths'}, also="'markov' in (select model from control.touched_models)") }}
 
 ),
 
@@ -46,34 +55,21 @@ summed as (
 
     select
         *,
-        {% for model in models -%}
-            sum({{ model }}_weight) over touches_so_far as {{ model }}_so_far{% if not loop.last %},
+        {% for sum, weight in {'effect': 'removal_effect', 'time': 'time_weight'}.items() -%}
+            cast(sum({{ weight }}) over touches_so_far as double) as {{ sum }}_so_far,
+            cast(sum({{ weight }}) over touches_so_far - {{ weight }} as double) as {{ sum }}_before,
+            cast(sum({{ weight }}) over (partition by order_id) as double) as {{ sum }}_total{% if not loop.last %},
             {% endif %}
         {%- endfor %}
 
     from weighted
-    window touches_so_far as (partition by order_id order by touched_at, touch_id rows between unbounded preceding and current row)
-
-),
-
-placed as (
-
-    select
-        *,
-        {% for model in models -%}
-            lag({{ model }}_so_far) over touches as {{ model }}_before,
-            max({{ model }}_so_far) over (partition by order_id) as {{ model }}_total{% if not loop.last %},
-            {% endif %}
-        {%- endfor %}
-
-    from summed
-    window touches as (partition by order_id order by touched_at, touch_id)
+    window touches_so_far as (partition by order_id order by position rows between unbounded preceding and current row)
 
 ),
 
 shared as (
 
-    {% for model in models -%}
+    {% for model, (is_credited, so_far, before) in models.items() -%}
         select
             order_id,
             touch_id,
@@ -82,11 +78,12 @@ shared as (
             campaign_id,
             channel,
             touched_at,
-            cast(round({{ model }}_so_far / {{ model }}_total, 10) as decimal(12, 10)) as share_so_far,
-            cast(round(coalesce({{ model }}_before, 0) / {{ model }}_total, 10) as decimal(12, 10)) as share_before
+            cast(round({{ so_far }}, 10) as decimal(12, 10)) as share_so_far,
+            cast(round({{ before }}, 10) as decimal(12, 10)) as share_before
 
-        from placed
-        where {{ model }}_weight > 0
+        from summed
+        {{ semi_join_touched('int_touched_paths', 'summed', ['customer_id']) if model != 'markov' }}
+        where {{ is_credited }}
         {% if not loop.last %}
             union all
 

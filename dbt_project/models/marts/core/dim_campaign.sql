@@ -1,3 +1,9 @@
+{{ config(
+    pre_hook={'transaction': false, 'sql': "{{ remember_last(
+        'known_campaigns', this, {'campaign_id': dbt.type_string(), 'medium': dbt.type_string()}
+    ) }}"}
+) }}
+
 with
 
 delivered as (

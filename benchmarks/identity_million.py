@@ -122,7 +122,7 @@ def everything(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     """The registry from nothing."""
     for table in (
         "guest (node bigint, email varchar)",
-        "visit (visitor_id varchar, node bigint, first_seen date, how varchar)",
+        "visit (visitor_id varchar, node bigint, how varchar)",
         "seen (visitor_id varchar, customer_id varchar, order_id varchar, day date)",
     ):
         con.execute(f"create table {table}")

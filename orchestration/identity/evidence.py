@@ -7,11 +7,12 @@ still recognised by the old one. Tables made in the working database:
              by seniority (first delivery day, kind, id), so that a cluster's smallest node is its founder.
 ``state``    node, state_id, and the normal forms: one row per account and distinct version of it.
 ``guest``    node, email of guest orders.
-``visit``    visitor_id, node of whom a visitor was seen as, first_seen, how (signed_in, ordered).
-``seen``     visitor_id, customer_id, order_id, day: what was seen of each visitor who is no robot, first on which delivery day.
+``visit``    visitor_id, node of whom a visitor was seen as, how (signed_in, ordered); some more than once.
+``seen``     visitor_id, customer_id, order_id, day: what was seen of each visitor who is no robot, first on which delivery day; some
+             of it by several agents.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 
 import duckdb
@@ -19,6 +20,7 @@ import duckdb
 from orchestration import raw_zone
 from orchestration.contracts import Contract, default_contracts
 from orchestration.identity import values
+from orchestration.identity.growing import ANY, FIRST, LAST, SUM, Growing
 from orchestration.identity.ruleset import Ruleset
 from orchestration.rules import quote_text
 from orchestration.settings import DBT_PROJECT_DIR, Settings
@@ -33,9 +35,17 @@ TABLES = ("customers", "orders", "campaign_messages", "web_events")
 ATTRIBUTES = (*COLUMNS, "country", "birth_date", "gender")
 
 
-def _raw(settings: Settings, contracts: Mapping[str, Contract], table: str, through: date | None) -> str:
+def _raw(
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    table: str,
+    through: date | None,
+    days: Set[date] | None = None,
+) -> str:
     contract = contracts.get(table)
-    query = raw_zone.relation(settings, contract) if contract else raw_zone.empty_relation(default_contracts()[table])
+    query = (
+        raw_zone.relation(settings, contract, days) if contract else raw_zone.empty_relation(default_contracts()[table])
+    )
     limit = f" where _delivery_date <= date '{through}'" if through else ""
     return f"(select * from ({query}){limit})"
 
@@ -45,28 +55,58 @@ def gather(
     settings: Settings,
     contracts: Mapping[str, Contract],
     rules: Ruleset,
+    growing: Growing,
     through: date | None = None,
 ) -> None:
-    """Make the tables above out of all deliveries up to and including ``through`` (None: all)."""
-    raw = {table: _raw(settings, contracts, table, through) for table in TABLES}
-    verified = f"coalesce(is_email_verified, {rules.email.verified_where_unknown})"
-    _written(con, raw, verified)
-    _records(con, raw)
-    values.learn(con, "written", rules, COLUMNS)
-    values.learn(con, "guest_written", rules, ("email",))
-    days = ", ".join(f"date '{day}'" for day in sorted(rules.unknown_birth_dates))
-    unknown = f"birth_date in ({days}) or " if days else ""
-    con.execute(
-        f"create table state as select *, md5_number_lower(concat_ws(chr(31), source_id, {_fields()})) as state_id from ("
-        f"select distinct on (source_id, {', '.join(ATTRIBUTES)}) r.node, n.* from ("
-        + values.joined(
-            "written",
-            COLUMNS,
-            "t.source_id, t.country, t.gender, "
-            f"case when {unknown} t.birth_date < date '1900-01-01' then null else t.birth_date end as birth_date",
-        )
-        + f") as n join record as r on r.kind = '{ACCOUNT}' and r.source_id = n.source_id)"
+    """Make the tables above out of all deliveries up to and including ``through`` (None: all); ``growing`` says which are known already."""
+    new = {table: _raw(settings, contracts, table, through, growing.new_days(table)) for table in TABLES}
+    growing.add(
+        "delivered",
+        "customers",
+        ["source_id"],
+        {"source_system": LAST, "first_seen": FIRST},
+        "select customer_id as source_id, max_by(source_system, _delivery_date) as source_system, min(_delivery_date) as first_seen "
+        f"from {new['customers']} group by customer_id",
     )
+    # an order's last delivery says who ordered
+    growing.add(
+        "order_said",
+        "orders",
+        ["order_id"],
+        {"customer_id": LAST, "email": LAST, "first_seen": FIRST, "is_test": ANY},
+        "select order_id, max_by(customer_id, _delivery_date) as customer_id, "
+        "max_by(nullif(trim(guest_email), ''), _delivery_date) as email, min(_delivery_date) as first_seen, bool_or(is_test) as is_test "
+        f"from {new['orders']} group by order_id",
+    )
+    growing.add(
+        "addressed",
+        "campaign_messages",
+        ["source_id"],
+        {"first_seen": FIRST},
+        "select customer_id as source_id, min(_delivery_date) as first_seen "
+        f"from {new['campaign_messages']} where customer_id is not null group by customer_id",
+    )
+    growing.add(
+        "told",
+        "web_events",
+        ["visitor_id", "customer_id", "order_id", "user_agent"],
+        {"day": FIRST, "events": SUM},
+        "select visitor_id, customer_id, order_id, user_agent, min(_delivery_date) as day, count(*) as events "
+        f"from {new['web_events']} group by all",
+    )
+    con.execute(
+        "create view ordered as select order_id, first_seen, email, is_test, "
+        f"case when customer_id is not null then '{ACCOUNT}' else '{GUEST}' end as kind, "
+        "coalesce(customer_id, order_id) as source_id from order_said"
+    )
+    con.execute(
+        "create table guest_written as select source_id, email, first_seen from ordered "
+        f"where kind = '{GUEST}' and email is not null and coalesce(is_test, false) = false"
+    )
+    _seen(con, _raw(settings, contracts, "web_events", through))
+    _records(con)
+    _states(con, rules, growing, new["customers"])
+    values.learn(con, "guest_written", rules, ("email",))
     con.execute(
         f"create table guest as select r.node, v.normal as email from guest_written as g "
         f"join record as r on r.kind = '{GUEST}' and r.source_id = g.source_id "
@@ -75,14 +115,12 @@ def gather(
     con.execute(
         f"""
         create table visit as
-        select visitor_id, node, min(first_seen) as first_seen, min(how) as how from (
-            select e.visitor_id, r.node, e.day as first_seen, '1 signed_in' as how
-            from seen as e join record as r on r.kind = '{ACCOUNT}' and r.source_id = e.customer_id
-            union all
-            select e.visitor_id, r.node, e.day, '2 ordered'
-            from seen as e join ordered as o on o.order_id = e.order_id
-            join record as r on r.kind = o.kind and r.source_id = o.source_id
-        ) group by all
+        select e.visitor_id, r.node, '1 signed_in' as how
+        from seen as e join record as r on r.kind = '{ACCOUNT}' and r.source_id = e.customer_id
+        union all
+        select e.visitor_id, r.node, '2 ordered'
+        from (from seen where order_id is not null) as e join ordered as o on o.order_id = e.order_id
+        join record as r on r.kind = o.kind and r.source_id = o.source_id
         """
     )
 
@@ -91,8 +129,9 @@ def _fields() -> str:
     return ", ".join(f"coalesce(cast({name} as varchar), '')" for name in ATTRIBUTES)
 
 
-def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str], verified: str) -> None:
-    """What was delivered, each distinct version once; an address that is not verified (SQL condition) is left out."""
+def _states(con: duckdb.DuckDBPyConnection, rules: Ruleset, growing: Growing, accounts: str) -> None:
+    """Table ``state``; of what is new (SQL), each distinct version once. An address that is not verified is left out."""
+    verified = f"coalesce(is_email_verified, {rules.email.verified_where_unknown})"
     columns = ", ".join(
         f"case when {verified} then nullif(trim(email), '') end as email"
         if c == "email"
@@ -101,22 +140,29 @@ def _written(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str], verified: s
     )
     con.execute(
         f"create table written as select customer_id as source_id, {columns}, country, birth_date, gender, "
-        f"min(_delivery_date) as first_seen from {raw['customers']} group by all"
+        f"min(_delivery_date) as first_seen from {accounts} group by all"
     )
-    # an order's last delivery says who ordered
+    values.learn(con, "written", rules, COLUMNS)
+    days = ", ".join(f"date '{day}'" for day in sorted(rules.unknown_birth_dates))
+    unknown = f"birth_date in ({days}) or " if days else ""
+    normal = values.joined(
+        "written",
+        COLUMNS,
+        "t.source_id, t.country, t.gender, t.first_seen, "
+        f"case when {unknown} t.birth_date < date '1900-01-01' then null else t.birth_date end as birth_date",
+    )
+    growing.add(
+        "version",
+        "customers",
+        ["source_id", "state_id"],
+        {**dict.fromkeys(ATTRIBUTES, "any_value({0})"), "first_seen": FIRST},
+        f"select source_id, {', '.join(ATTRIBUTES)}, min(first_seen) as first_seen, "
+        f"md5_number_lower(concat_ws(chr(31), source_id, {_fields()})) as state_id from ({normal}) group by all",
+    )
     con.execute(
-        "create table ordered as select order_id, "
-        f"case when customer_id is not null then '{ACCOUNT}' else '{GUEST}' end as kind, "
-        "coalesce(customer_id, order_id) as source_id, email, first_seen, is_test from ("
-        "select order_id, max_by(customer_id, _delivery_date) as customer_id, min(_delivery_date) as first_seen, "
-        "max_by(nullif(trim(guest_email), ''), _delivery_date) as email, bool_or(is_test) as is_test "
-        f"from {raw['orders']} group by order_id)"
+        "create table state as select node, version.* from version "
+        f"join record on record.kind = '{ACCOUNT}' and record.source_id = version.source_id"
     )
-    con.execute(
-        "create table guest_written as select source_id, email, first_seen from ordered "
-        f"where kind = '{GUEST}' and email is not null and coalesce(is_test, false) = false"
-    )
-    _seen(con, raw["web_events"])
 
 
 def _seen(con: duckdb.DuckDBPyConnection, events: str) -> None:
@@ -129,31 +175,25 @@ def _seen(con: duckdb.DuckDBPyConnection, events: str) -> None:
         0
     ]
     con.execute(
-        "create temp table told as select visitor_id, customer_id, order_id, user_agent, min(_delivery_date) as day, "
-        f"count(*) as events from {events} group by all"
+        f"create temp table busy as select visitor_id from told group by visitor_id having sum(events) >= {least or 'null'}"
     )
-    if least is not None:
+    con.execute("create temp table calm as select visitor_id, customer_id, order_id, user_agent, day from told limit 0")
+    if con.execute("select count(*) from busy").fetchall()[0][0]:
         con.execute(
-            f"create temp table busy as select visitor_id from told group by visitor_id having sum(events) >= {least}"
-        )
-        con.execute(
-            "create temp table calm as select visitor_id, customer_id, order_id, user_agent, _delivery_date as day from ("
+            "insert into calm select visitor_id, customer_id, order_id, user_agent, _delivery_date from ("
             "select *, count(*) over (partition by visitor_id, floor(epoch(event_at) / 1800)) as events "
             f"from {events} semi join busy using (visitor_id)) where events < {least}"
         )
-        con.execute("delete from told where visitor_id in (select visitor_id from busy)")
-        con.execute(
-            "insert into told select visitor_id, customer_id, order_id, user_agent, min(day), count(*) from calm group by all"
-        )
     con.execute(
-        "create table seen as select visitor_id, customer_id, order_id, min(day) as day from told "
+        "create table seen as select visitor_id, customer_id, order_id, day from ("
+        "select * exclude (events) from told anti join busy using (visitor_id) union all from calm) "
         "where user_agent is null or user_agent not in (select agent from ("
         "select distinct user_agent as agent from told where user_agent is not null) "
-        "join bot_rule on rule_type = 'agent_contains' and contains(lower(agent), pattern)) group by all"
+        "join bot_rule on rule_type = 'agent_contains' and contains(lower(agent), pattern))"
     )
 
 
-def _records(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str]) -> None:
+def _records(con: duckdb.DuckDBPyConnection) -> None:
     """Accounts, delivered or only referred to, and guest orders with an address; numbered by seniority."""
     con.execute(
         f"""
@@ -162,14 +202,11 @@ def _records(con: duckdb.DuckDBPyConnection, raw: Mapping[str, str]) -> None:
             select '{ACCOUNT}' as kind, source_id, max(source_system) as source_system,
                 min(first_seen) as first_seen, bool_and(is_reference) as is_inferred
             from (
-                select customer_id as source_id, max_by(source_system, _delivery_date) as source_system,
-                    min(_delivery_date) as first_seen, false as is_reference
-                from {raw["customers"]} group by customer_id
+                select source_id, source_system, first_seen, false as is_reference from delivered
                 union all
                 select source_id, null, first_seen, true from ordered where kind = '{ACCOUNT}'
                 union all
-                select customer_id, null, min(_delivery_date), true from {raw["campaign_messages"]}
-                where customer_id is not null group by customer_id
+                select source_id, null, first_seen, true from addressed
                 union all
                 select customer_id, null, min(day), true from seen where customer_id is not null group by customer_id
             ) group by source_id

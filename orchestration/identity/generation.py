@@ -13,6 +13,7 @@ import duckdb
 from orchestration import identity_files, raw_zone
 from orchestration.contracts import Contract
 from orchestration.identity import evidence, scoring, values
+from orchestration.identity.growing import Growing
 from orchestration.identity.ruleset import Ruleset
 from orchestration.rules import quote_text
 from orchestration.settings import Settings
@@ -20,17 +21,25 @@ from orchestration.settings import Settings
 _CACHES = ("known_value", "known_state", "known_crowded", "pair_score")
 
 
-def basis(settings: Settings, contracts: Mapping[str, Contract], rules: Ruleset) -> str:
-    """A fingerprint of all that identities depend on: accepted files, contracts, decisions, weights, rules and code."""
-    digest = sha256(f"{values.version(rules)} {duckdb.__version__}".encode() + identity_files.inputs(settings))
+def grounds(contracts: Mapping[str, Contract], rules: Ruleset) -> str:
+    """A fingerprint of what all evidence depends on beside deliveries: rules, contracts and code."""
     here = Path(__file__).parent
-    for file in (*sorted(here.glob("*.py")), Path(raw_zone.__file__), here / "model.json", evidence.BOT_RULES):
-        digest.update(file.read_bytes())
-    for table in evidence.TABLES:
-        if contract := contracts.get(table):
-            files = [f for p in raw_zone.partitions(settings, table).values() for f in p.data]
-            digest.update(json.dumps([table, contract.content, files]).encode())
+    files = [*sorted(here.glob("*.py")), Path(raw_zone.__file__), here / "model.json", evidence.BOT_RULES]
+    digest = sha256(f"{values.version(rules)} {duckdb.__version__}".encode())
+    for content in (*(file.read_bytes() for file in files), *(_content(contracts, t) for t in evidence.TABLES)):
+        digest.update(sha256(content).digest())
     return digest.hexdigest()
+
+
+def _content(contracts: Mapping[str, Contract], table: str) -> bytes:
+    return contracts[table].content.encode() if table in contracts else b""
+
+
+def basis(settings: Settings, contracts: Mapping[str, Contract], rules: Ruleset) -> str:
+    """A fingerprint of all that identities depend on: accepted files, decisions, weights, rules, contracts and code."""
+    files = {t: [f for p in raw_zone.partitions(settings, t).values() for f in p.data] for t in evidence.TABLES}
+    inputs = sha256(identity_files.inputs(settings)).hexdigest()
+    return sha256(json.dumps([grounds(contracts, rules), inputs, files]).encode()).hexdigest()
 
 
 def _cache_version(settings: Settings, rules: Ruleset) -> dict[str, str]:
@@ -58,17 +67,20 @@ def load_caches(con: duckdb.DuckDBPyConnection, settings: Settings, rules: Rules
 
 
 def put_in_force(
-    con: duckdb.DuckDBPyConnection, settings: Settings, rules: Ruleset, scratch: Path, said: Mapping[str, Any]
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    rules: Ruleset,
+    scratch: Path,
+    growing: Growing,
+    said: Mapping[str, Any],
 ) -> None:
     """Write the tables aside, move them to their place, and let the pointer name them."""
     aside = scratch / "generation"
     aside.mkdir()
     for table, columns in {**identity_files.TABLES, **dict.fromkeys(_CACHES, None)}.items():
         fields = ", ".join(columns) if columns else "*"
-        order = "order by all" if columns else ""
-        con.execute(
-            f"copy (select {fields} from {table} {order}) to {quote_text(aside / f'{table}.parquet')} (format parquet)"
-        )
+        con.execute(f"copy (select {fields} from {table}) to {quote_text(aside / f'{table}.parquet')} (format parquet)")
+    growing.save(aside)
     settings.identity_dir.mkdir(parents=True, exist_ok=True)
     settings.identity_dir.chmod(0o700)
     name = f"generation-{uuid.uuid4().hex[:12]}"

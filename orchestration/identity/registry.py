@@ -21,6 +21,7 @@ import numpy as np
 from orchestration import identity_files, raw_zone
 from orchestration.contracts import Contract
 from orchestration.identity import cluster, decisions, evidence, generation, history, keys, match, scoring
+from orchestration.identity.growing import Growing
 from orchestration.identity.model import read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
 from orchestration.settings import Settings
@@ -68,11 +69,12 @@ def build(
         return Outcome(**found | {"changed_records": 0, "compared_states": 0, "is_as_before": True})
     with working_database(settings) as (con, scratch):
         generation.load_caches(con, settings, rules, from_nothing=from_nothing)
-        evidence.gather(con, settings, contracts, rules)
+        growing = Growing(con, settings, generation.grounds(contracts, rules), from_nothing=from_nothing)
+        evidence.gather(con, settings, contracts, rules, growing)
         compared = resolve(con, settings, rules, decisions.read_decisions(settings))
         revision = history.write(con, settings, as_of_date, run_id)
         outcome = _outcome(con, revision, compared)
-        generation.put_in_force(con, settings, rules, scratch, {"basis": basis, **vars(outcome)})
+        generation.put_in_force(con, settings, rules, scratch, growing, {"basis": basis, **vars(outcome)})
         return outcome
 
 
@@ -255,7 +257,7 @@ def _visitors(con: duckdb.DuckDBPyConnection) -> None:
         create or replace table visitor as
         select visitor_id, min(customer_id) as customer_id, min(how) as how
         from visit join label using (node) join customer using (label)
-        group by visitor_id having count(distinct customer_id) = 1
+        group by visitor_id having min(customer_id) = max(customer_id)
         """
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from orchestration import raw_zone
 from orchestration.contracts import Contract
 from orchestration.identity import cluster, evidence, generation, keys, registry, scoring
+from orchestration.identity.growing import Growing
 from orchestration.identity.model import DEFAULT_MODEL, Model, ModelError, read_model
 from orchestration.identity.ruleset import Ruleset, load_rules
 from orchestration.settings import Settings
@@ -48,7 +49,7 @@ def train(settings: Settings, contracts: Mapping[str, Contract], through: date |
     rules = load_rules(settings)
     with registry.working_database(settings) as (con, _):
         generation.load_caches(con, settings, rules, from_nothing=False)
-        evidence.gather(con, settings, contracts, rules, through)
+        evidence.gather(con, settings, contracts, rules, Growing(con, settings, from_nothing=True), through)
         content = json.dumps(_trained(con, rules, through), indent=1, ensure_ascii=False) + "\n"
     settings.identity_dir.mkdir(parents=True, exist_ok=True)
     settings.identity_dir.chmod(0o700)
@@ -61,9 +62,7 @@ def train(settings: Settings, contracts: Mapping[str, Contract], through: date |
 
 
 def _trained(con: duckdb.DuckDBPyConnection, rules: Ruleset, through: date | None) -> dict[str, object]:
-    records, last = con.execute(
-        "select count(distinct node), (select max(first_seen) from written) from state"
-    ).fetchall()[0]
+    records, last = con.execute("select count(distinct node), max(first_seen) from state").fetchall()[0]
     if records < _RECORDS:
         raise ModelError(f"{records} accounts are too few to train on: {_RECORDS} are the least")
     people = _people(con, rules, int(records))

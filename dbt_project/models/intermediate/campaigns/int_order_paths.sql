@@ -63,6 +63,8 @@ final as (
         ordered_at,
         touched_at,
         {{ hours_between('touched_at', 'max(touched_at) filter (where not is_direct) over (partition by order_id)') }} as hours_to_last,
+        min(channel) filter (where not is_direct) over (partition by order_id)
+        = max(channel) filter (where not is_direct) over (partition by order_id) as is_of_one_channel,
         -- last of all: what last_touch takes
         lead(touch_id) over path is null as is_last,
         case

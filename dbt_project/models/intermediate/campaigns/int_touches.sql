@@ -31,8 +31,8 @@ message_touches as (
         windows.attribution_hours
 
     from {{ ref('fct_campaign_messages') }} as messages
-    inner join windows on coalesce(messages.medium, 'unknown') = windows.medium
     {{ semi_join_touched('int_touched_paths', 'messages', ['customer_id']) }}
+    inner join windows on coalesce(messages.medium, 'unknown') = windows.medium
     where not messages.is_control
 
 ),
@@ -49,9 +49,9 @@ sessions as (
         windows.attribution_hours
 
     from {{ ref('fct_web_sessions') }} as sessions
+    {{ semi_join_touched('int_touched_paths', 'sessions', ['customer_id']) }}
     left join {{ ref('dim_campaign') }} as campaigns on sessions.utm_campaign = campaigns.campaign_id
     inner join windows on coalesce(campaigns.medium, 'unknown') = windows.medium
-    {{ semi_join_touched('int_touched_paths', 'sessions', ['customer_id']) }}
     where
         sessions.customer_id is not null
         and (

@@ -3,15 +3,18 @@
     an order sum to exactly 1. Amounts are cut the same way, to the cent. Returns are cut by the shares of the sale, so that they take back from
     each touch what it was given. Weights are decimals: their sums are the same in whatever order they are added, so a night cuts as a full refresh does.
 
-    A night replaces the rows of touched customers, and Markov's of all others where its effects are not those of the last build.
+    A night replaces the rows of touched customers and, where the effects are not those of the last build, Markov's of orders with several channels.
 #}
 {{ config(
     materialized='incremental',
-    pre_hook={'transaction': false, 'sql': "create or replace table control.touched_models as select distinct 'markov' as model from
-        {{ differing_rows('control.last_effects', ref('int_channel_effects'), ['channel', 'removal_effect']) }} as differing"},
+    pre_hook={'transaction': false, 'sql': "create or replace table control.touched_credits as
+        select order_id, 'markov' as model from {{ ref('int_order_paths') }} where position = 1 and not is_of_one_channel and exists (
+            select 1 from
+            {{ differing_rows('control.last_effects', ref('int_channel_effects'), ['channel', 'removal_effect']) }} as differing
+        )"},
     meta={'touched_by': [
         {'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']},
-        {'table': 'control.touched_models', 'columns': ['model']}
+        {'table': 'control.touched_credits', 'columns': ['order_id', 'model']}
     ]}
 ) }}
 
@@ -25,9 +28,9 @@
     'position_based': ('position >= 1', place.format('position'), place.format('(position - 1)')),
     'time_decay': ('time_weight > 0', 'time_so_far / time_total', 'time_before / time_total'),
     'markov': (
-        'position >= 1 and (removal_effect > 0 or effect_total = 0)',
-        'case when effect_total > 0 then effect_so_far / effect_total else position / touches end',
-        'case when effect_total > 0 then effect_before / effect_total else (position - 1) / touches end'
+        'position >= 1 and (is_of_one_channel or removal_effect > 0 or effect_total = 0)',
+        'case when is_of_one_channel or effect_total = 0 then position / touches else effect_so_far / effect_total end',
+        'case when is_of_one_channel or effect_total = 0 then (position - 1) / touches else effect_before / effect_total end'
     ),
 } -%}
 
@@ -47,7 +50,7 @@ weighted as (
 
     from {{ ref('int_order_paths') }} as paths
     left join {{ ref('int_channel_effects') }} as effects on paths.channel = effects.channel
-    {{ where_touched({'customer_id': 'int_touched_paths'}, also="'markov' in (select model from control.touched_models)") }}
+    {{ where_touched({'customer_id': 'int_touched_paths'}, also='order_id in (select order_id from control.touched_credits)') }}
 
 ),
 

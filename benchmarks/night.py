@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -29,7 +28,7 @@ from statistics import median
 
 import yaml
 
-from benchmarks import landing, same_results
+from benchmarks import landing, same_results, steps
 from orchestration.identity.ruleset import DEFAULT_RULES
 from orchestration.settings import PROJECT_DIR
 
@@ -49,14 +48,17 @@ class Cost:
     peak: float
 
 
-def measure(command: list[str], log: Path, variables: Mapping[str, str] | None = None) -> Cost:
-    """Run a process to its end. Raises SystemExit with the end of its output where it fails."""
+def measure(
+    command: list[str], log: Path, variables: Mapping[str, str] | None = None, samples: Path = Path(os.devnull)
+) -> Cost:
+    """Run a process to its end; ``samples`` is where its memory is noted. Raises SystemExit with the end of its output where it fails."""
     began = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(variables or {})}
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        with steps.watched(process.pid, samples):
+            _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')[-3000:]}")
@@ -90,44 +92,15 @@ class Pipeline:
     def run(self, first: date, last: date) -> Cost:
         """One night over a window of days."""
         command = [str(Path(sys.executable).with_name("fidelis")), "run", "--from", str(first), "--to", str(last)]
-        return measure(command, self.home.with_suffix(".log"), self.variables)
+        return measure(command, self.home.with_suffix(".log"), self.variables, self._samples)
 
-    def steps(self) -> dict[str, float]:
-        """Seconds of the last run by part of the pipeline, from Dagster's event log."""
-        script = "import benchmarks.night as n; n.print_steps()"
-        told = subprocess.run(
-            [sys.executable, "-c", script], env={**os.environ, **self.variables}, check=True, capture_output=True
-        )
-        return {str(k): float(v) for k, v in json.loads(told.stdout.splitlines()[-1]).items()}
+    def steps(self) -> dict[str, steps.Step]:
+        """What the steps of the last run took."""
+        return steps.read(self.variables, self._samples)
 
-
-def print_steps() -> None:
-    """Print the seconds of the last run of this FIDELIS_HOME as JSON: Dagster's steps, the dbt step by kind of model."""
-    import dagster as dg
-
-    from orchestration import dbt_runner
-    from orchestration.settings import load_settings
-
-    settings = load_settings()
-    settings.export()
-    instance = dg.DagsterInstance.get()
-    run = instance.get_runs(limit=1)[0]
-    nodes = dbt_runner.load_manifest(settings)["nodes"].values()
-    place = {(n["schema"], n["name"]): n["fqn"][1:-1] for n in nodes if n["resource_type"] == "model"}
-    seconds: dict[str, float] = defaultdict(float)
-    for stats in instance.get_run_step_stats(run.run_id):
-        if stats.start_time and stats.end_time:
-            part = "extraction" if stats.step_key.startswith("raw__") else stats.step_key
-            seconds[part] += stats.end_time - stats.start_time
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-        found = entry.asset_materialization
-        took = found.metadata.get("seconds") if found else None
-        folders = place.get(tuple(found.asset_key.path)) if found else None
-        if took is not None and folders is not None:
-            kind = folders[1] if folders[0] == "marts" else folders[0]
-            # two models at a time: together they are more than the step
-            seconds[f"dbt_models, of which {kind}"] += float(took.value)  # type: ignore[arg-type]
-    print(json.dumps(seconds))
+    @property
+    def _samples(self) -> Path:
+        return self.home.with_suffix(".memory.json")
 
 
 def fresh(home: Path) -> Path:
@@ -192,11 +165,11 @@ def main() -> None:
         return Pipeline(fresh(work / "homes" / name), landing.delivered(files, work, first), first, rules)
 
     print(f"\nScale {asked.scale:g}, load before: {os.getloadavg()[0]:.1f}\n")
-    ours, bare, steps = [], [], {}
+    ours, bare, full_steps = [], [], {}
     for _ in range(asked.times):
         full = pipeline("full", landing.FIRST)
         ours.append(full.run(landing.FIRST, MONTH[1]))
-        steps = full.steps()
+        full_steps = full.steps()
         cost, figures = limit(asked.yardstick, files, work)
         bare.append(cost)
     print("| what | wall s | CPU s | peak GB | wall ratio | CPU ratio | peak ratio |\n|---|---|---|---|---|---|---|")
@@ -214,13 +187,7 @@ def main() -> None:
     print(line("a night without deliveries", middle([full.run(day, day) for day in EMPTY[: asked.times]])), flush=True)
     print(line("the last 30 days loaded again, against the full build", full.run(*AGAIN), middle(ours)), flush=True)
 
-    print("\n| part of the pipeline | full build, s | one more day, s |\n|---|---|---|")
-    for part in sorted({*steps, *day_steps}, key=lambda p: -steps.get(p, 0)):
-        print(f"| {part} | {steps.get(part, 0):.1f} | {day_steps.get(part, 0):.1f} |")
-    print("\n| step of limit.py | wall s | CPU s | rows |\n|---|---|---|---|")
-    for name, told in figures.items():
-        if "cpu" in told:
-            print(f"| {name} | {told['wall']:.1f} | {told['cpu']:.1f} | {int(told['rows'] or 0):,} |")
+    print("\n".join(steps.tables(full_steps, day_steps, figures)))
     print("\n| figure | Fidelis | limit.py | equal |\n|---|---|---|---|")
     compared = same_results.compare(
         work / "homes" / "full" / "releases" / "current" / "datamart.duckdb", work / "limit.duckdb"

@@ -29,6 +29,9 @@ RESTRICTED = "personal.duckdb"
 #: No extension is fetched: a network that swallows packets would cost two minutes a statement.
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
+#: Of a relation ``t``, whatever the order of its rows.
+_CHECKSUM = "coalesce(cast(sum(cast(hash(t) as hugeint)) as varchar), '0')"
+
 
 def _config(settings: Settings) -> dict[str, Any]:
     return {**OFFLINE, "threads": str(settings.threads), "memory_limit": settings.memory}
@@ -187,21 +190,19 @@ def is_finished(settings: Settings, contracts: Mapping[str, Contract]) -> bool:
         return build_is_finished(settings, contracts, con)
 
 
-def sum_columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
-    """Rows, and the exact sum of each decimal column, of a relation: what must not change on the way."""
+def figures(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Any]:
+    """Rows, the exact sum of each decimal column and the checksum of a relation, in one pass over it."""
     described = con.execute(f"describe {relation}").fetchall()
     decimals = [row[0] for row in described if row[1].startswith("DECIMAL")]
-    sums = ", ".join(f"coalesce(cast(sum(\"{name}\") as varchar), '0')" for name in decimals)
-    row = con.execute(f"select cast(count(*) as varchar){', ' + sums if sums else ''} from {relation}").fetchone()
+    sums = "".join(f"coalesce(cast(sum({quote_name(name)}) as varchar), '0'), " for name in decimals)
+    row = con.execute(f"select count(*), {sums}{_CHECKSUM} from {relation} as t").fetchone()
     assert row is not None
-    return dict(zip(["rows", *decimals], row, strict=True))
+    return dict(zip(["rows", *decimals, "checksum"], row, strict=True))
 
 
 def checksum(con: duckdb.DuckDBPyConnection, relation: str) -> str:
     """A checksum of a relation's content that does not depend on the order of its rows."""
-    row = con.execute(
-        f"select coalesce(cast(sum(cast(hash(t) as hugeint)) as varchar), '0') from {relation} as t"
-    ).fetchone()
+    row = con.execute(f"select {_CHECKSUM} from {relation} as t").fetchone()
     assert row is not None
     return str(row[0])
 

@@ -1,4 +1,4 @@
-"""Publish: copy the closed mart aside, audit the copy, switch it in.
+"""Publish: copy the closed mart aside, prove the copy, switch it in.
 
 The build file holds nothing but mart tables, so a plain copy of the closed file is a release, comments
 included, at the speed of the disk. Nothing readers can see changes before the last rename.
@@ -7,6 +7,7 @@ included, at the speed of the disk. Nothing readers can see changes before the l
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from functools import cache
 from hashlib import sha256
@@ -32,8 +33,10 @@ from orchestration.releases.catalogue import (
     switch,
 )
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_DIR, Settings
-from orchestration.warehouse import DATAMART, RESTRICTED, checksum, connect_file, sum_columns
+from orchestration.warehouse import DATAMART, RESTRICTED, connect_file, figures
 
+#: Bytes that are compared at a time.
+_BLOCK = 2**20
 _SCHEMA = {DATAMART: "mart", RESTRICTED: "restricted"}
 
 
@@ -119,34 +122,44 @@ def _build_aside(
 
 
 def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict[str, Any]]:
-    """Copy one closed build file and prove the copy: tables, rows, sums; returns them with checksums."""
+    """Copy one closed build file, beside that take its rows, sums and checksums, and prove the copy byte by byte."""
     source, target = settings.warehouse_dir / name, folder / name
     if not source.exists():
         raise ReleaseError(f"there is no {name} to publish: the mart has not been built yet")
-    with connect_file(settings, source) as con:
-        built = _figures(con, name, checksums=False)
     if source.with_name(f"{name}.wal").exists():
         raise ReleaseError(f"{name} was not closed properly (its .wal is still there); run again")
     temporary = target.with_name(f"{name}{BUILDING}")
-    shutil.copyfile(source, temporary)
-    sync(temporary)
-    try:
-        with connect_file(settings, temporary) as con:
-            copied = _figures(con, name, checksums=True)
-    except duckdb.Error as error:
-        raise ReleaseError(f"the copy of {name} cannot be read: {str(error).splitlines()[0]}") from error
-    for table, figures in built.items():
-        if {k: v for k, v in copied.get(table, {}).items() if k != "checksum"} != figures:
-            raise ReleaseError(
-                f"{table} in the release differs from what was built: {copied.get(table)} instead of {figures}"
-            )
+    with ThreadPoolExecutor(1) as beside:
+        copying = beside.submit(_copy, source, temporary)
+        with connect_file(settings, source) as con:
+            taken = _figures(con, name)
+        copying.result()
+    place = _first_difference(source, temporary)
+    if place is not None:
+        raise ReleaseError(f"the copy of {name} differs from what was built, from byte {place} on")
     temporary.chmod(0o444)
     temporary.rename(target)
     sync(folder)
-    return copied
+    return taken
 
 
-def _figures(con: duckdb.DuckDBPyConnection, name: str, *, checksums: bool) -> dict[str, dict[str, Any]]:
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    sync(target)
+
+
+def _first_difference(left: Path, right: Path) -> int | None:
+    """Where two files begin to differ, to the block; None where they are the same."""
+    place = 0
+    with left.open("rb", buffering=0) as one, right.open("rb", buffering=0) as other:
+        while (block := one.read(_BLOCK)) == other.read(_BLOCK):
+            if not block:
+                return None
+            place += len(block)
+    return place
+
+
+def _figures(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, dict[str, Any]]:
     """Rows, sums and checksum by table; refuses what does not belong into this file."""
     found = con.execute(
         "select schema_name, table_name from duckdb_tables() where not internal order by all"
@@ -159,15 +172,7 @@ def _figures(con: duckdb.DuckDBPyConnection, name: str, *, checksums: bool) -> d
         raise ReleaseError(f"{name} holds no table: the mart has not been built yet")
     if name == DATAMART:
         _refuse_identifiers(con)
-    figures = {}
-    for schema, table in found:
-        relation = f'"{schema}"."{table}"'
-        entry: dict[str, Any] = dict(sum_columns(con, relation))
-        entry["rows"] = int(entry["rows"])
-        if checksums:
-            entry["checksum"] = checksum(con, relation)
-        figures[table] = entry
-    return figures
+    return {table: figures(con, f'"{schema}"."{table}"') for schema, table in found}
 
 
 def _refuse_identifiers(con: duckdb.DuckDBPyConnection) -> None:

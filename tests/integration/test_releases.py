@@ -170,22 +170,20 @@ def another_copy(change: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    "change",
     [
-        ("insert into mart.dim_customer values ('C9', 2)", "dim_customer in the release differs from what was built"),
-        ("update mart.fct_orders set net_amount = 0.24 where order_id = 0", "fct_orders in the release differs"),
-        ("drop table mart.dim_customer", "dim_customer in the release differs"),
-        ("cut off", "the copy of datamart.duckdb cannot be read"),
+        "insert into mart.dim_customer values ('C9', 2)",
+        "update mart.fct_orders set net_amount = 0.24 where order_id = 0",
+        "drop table mart.dim_customer",
+        "cut off",
     ],
 )
-def test_a_copy_that_differs_is_not_published(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, change: str, sentence: str
-) -> None:
+def test_a_copy_that_differs_is_not_published(settings: Settings, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     publish_version(settings, 1)
     build_mart(settings, 2)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", another_copy(change))
-        with pytest.raises(ReleaseError, match=sentence):
+        with pytest.raises(ReleaseError, match=r"the copy of datamart\.duckdb differs from what was built"):
             publish(settings, AS_OF, {}, INPUTS)
     assert seen(settings) == 1
     assert publish(settings, AS_OF, {}, INPUTS).release_id == "20240301-0002"

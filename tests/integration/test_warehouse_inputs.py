@@ -92,13 +92,13 @@ def test_rows_sums_and_checksums_of_a_relation_are_exact(tmp_path: Path) -> None
         con.execute(
             "create table t as select i as id, cast(0.1 as decimal(18,2)) as amount, i * 0.1::double as d from range(1000) r(i)"
         )
-        assert warehouse.sum_columns(con, "t") == {"rows": "1000", "amount": "100.00"}
         first = warehouse.checksum(con, "t")
+        assert warehouse.figures(con, "t") == {"rows": 1000, "amount": "100.00", "checksum": first}
         assert warehouse.checksum(con, "(from t order by id desc)") == first
         con.execute("update t set amount = amount + case id when 1 then 0.01 when 2 then -0.01 else 0 end")
-        assert warehouse.sum_columns(con, "t")["amount"] == "100.00"
+        assert warehouse.figures(con, "t")["amount"] == "100.00"
         assert warehouse.checksum(con, "t") != first
-        assert warehouse.sum_columns(con, "(select * from t where false)") == {"rows": "0", "amount": "0"}
+        assert warehouse.figures(con, "(select * from t where false)") == {"rows": 0, "amount": "0", "checksum": "0"}
 
 
 def _built(settings: Settings, contracts: dict[str, Contract]) -> BuildPlan:

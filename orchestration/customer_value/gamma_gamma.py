@@ -33,8 +33,11 @@ class GammaGamma:
         if broken.any():
             raise InputError(f"monetary must be a finite number: {int(broken.sum())} of {len(x)} customers break this")
         known = (x > 0) & (m > 0)
-        order = np.lexsort((m[known], x[known]))
-        x, m = x[known][order], m[known][order]
+        x, m = x[known], m[known]
+        order = np.argsort(m)
+        # numpy sorts short integers by their digits
+        order = order[np.argsort(x[order].astype(np.min_scalar_type(int(x.max(initial=0)))), kind="stable")]
+        x, m = x[order], m[order]
         n = len(x)
         if n < FEWEST_REPEATERS:
             reason = f"{n} customers ordered again for more than nothing; {FEWEST_REPEATERS} are the least"

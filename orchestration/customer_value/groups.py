@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestration.customer_value.cells import Bools, Cells, Floats, Ints
+from orchestration.customer_value.cells import Bools, Cells, Floats, Ints, counted
 from orchestration.customer_value.estimation import Fit
 from orchestration.customer_value.gamma_gamma import GAMMA_GAMMA
 from orchestration.customer_value.history import OrderDays, Summary
@@ -95,21 +95,25 @@ def parts(seen: OrderDays, customers: Summary, groups: Groups, worth: Floats, ne
     ``worth`` is the value of each row of ``seen`` in the unit to be predicted, nan where unknown. ``near``, the spend of much the same
     customers, is where the search begins.
     """
-    whole = _part(seen, customers, np.ones(len(customers), bool), worth, ALL, near)
+    known = np.isfinite(worth)
+    totals = tuple(
+        counted(seen.customer, np.where(known, v, 0), seen.size)[customers.customer] for v in (worth, seen.net)
+    )
+    whole = _part(customers, np.ones(len(customers), bool), totals, ALL, near)
     if whole.reason:
         return [whole]
     group = groups.group[customers.customer]
     named = enumerate(groups.names[1:], start=1)
-    return [whole, *(_part(seen, customers, group == place, worth, name, whole.spend) for place, name in named)]
+    return [whole, *(_part(customers, group == place, totals, name, whole.spend) for place, name in named)]
 
 
-def _part(seen: OrderDays, customers: Summary, members: Bools, worth: Floats, name: str, near: Fit | None) -> Part:
+def _part(customers: Summary, members: Bools, totals: tuple[Floats, ...], name: str, near: Fit | None) -> Part:
+    """``totals``: by customer, what the orders of known worth are worth, and their net value."""
     chosen = customers.where(members)
     cells = Cells.of(chosen.frequency, chosen.recency, chosen.age)
     spend = GAMMA_GAMMA.fit(chosen.frequency, chosen.monetary, near)
-    numbers = np.zeros(seen.size, bool)
-    numbers[chosen.customer] = True
-    rate = _worth_per_net(seen, worth, numbers)
+    value, net = (float(total[members].sum()) for total in totals)
+    rate = value / net if net > 0 else np.nan
     reason = ""
     if not spend.verdict.usable:
         reason = f"{spend.model}: {spend.verdict.reason}"
@@ -141,12 +145,6 @@ def fit_groups(model: PurchaseModel, whole: Part, *groups: Part, near: Fit | Non
 
 def _unusable(orders: Fit, part: Part) -> str:
     return part.reason if orders.verdict.usable else f"{orders.model}: {orders.verdict.reason}"
-
-
-def _worth_per_net(seen: OrderDays, worth: Floats, numbers: Bools) -> float:
-    known = np.isfinite(worth) & numbers[seen.customer]
-    net = float(seen.net[known].sum())
-    return float(worth[known].sum()) / net if net > 0 else np.nan
 
 
 def predict_groups(

@@ -83,6 +83,8 @@ class OrderDays:
     def seen(self, day: int) -> "OrderDays":
         """The rows up to a day."""
         kept = self.day <= day
+        if kept.all():
+            return self
         return OrderDays(self.customer[kept], self.day[kept], self.net[kept], self.margin[kept])
 
     def summary(self, day: int) -> Summary:

@@ -3,6 +3,7 @@
 Called by dbt's Python models ``int_ltv_*``, so that one dbt call builds the whole mart in the right order.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 
 from orchestration.customer_value import backtest
 from orchestration.customer_value.assumptions import findings as check_assumptions
-from orchestration.customer_value.cells import Bools, Floats
+from orchestration.customer_value.cells import Bools, Floats, InputError, Ints
 from orchestration.customer_value.estimate import MODELS, MONTHS, Gate, choose
 from orchestration.customer_value.groups import Fits, Groups, fit_groups, parts, predict_groups
 from orchestration.customer_value.history import OrderDays
@@ -39,32 +40,46 @@ class _Inputs:
         self.settings: Settings = load_settings()
         self.as_of_date: date = run_parameters.project("as_of_date").fetchall()[0][0]
         self.day = (self.as_of_date - _EPOCH).days
-        self._customers = customers
+        ordered = customers.order("customer_number")
+        columns = (
+            "customer_number, customer_id, market, concat(market, '/', acquisition_channel_id) as market_and_channel"
+        )
+        self._customers = ordered.project(columns).to_arrow_table()
         days = order_days.project(
             "customer_number, order_date - date '1970-01-01' as day, cast(net_amount as double) as net, "
             "cast(margin_amount as double) as margin"
         ).fetchnumpy()
+        place, order = _places(self._customers["customer_number"].to_numpy(), days["customer_number"])
         margin = np.ma.filled(np.ma.asarray(days["margin"], np.float64), np.nan)
-        self.history = OrderDays.of(days["customer_number"], days["day"], days["net"], margin)
+        self.history = OrderDays.of(place, days["day"][order], days["net"][order], margin[order])
         self.worth = self.history.margin if self.settings.ltv_value_unit == "margin" else self.history.net
 
-    @cached_property
+    @property
     def customer_id(self) -> Any:
         """The customers' ids in the order of their numbers, as an Arrow array."""
-        return _column(self._customers.order("customer_number").project("customer_id"))
+        return self._customers["customer_id"].combine_chunks()
 
     @cached_property
     def groups(self) -> Groups:
         """By market and channel of acquisition, else by market."""
-        cuts = ("concat(market, '/', acquisition_channel_id)", "market")
-        ordered = self._customers.order("customer_number")
-        repeated = np.bincount(self.history.customer, minlength=len(self.customer_id)) > 1
-        return Groups.of([_column(ordered.project(f"{cut} as label")) for cut in cuts], repeated)
+        repeated = np.bincount(self.history.customer, minlength=len(self._customers)) > 1
+        cuts = (self._customers[cut].combine_chunks() for cut in ("market_and_channel", "market"))
+        return Groups.of(list(cuts), repeated)
 
 
-def _column(relation: Any) -> Any:
-    """The one column of a relation as an Arrow array."""
-    return relation.to_arrow_table().column(0).combine_chunks()
+def _places(customers: Ints, days: Ints) -> tuple[Ints, Ints]:
+    """The place of each row's customer among ``customers``, numbers in order, and the order in which these places ascend.
+
+    Nights append the customers that they touch, so that rows are a few ascending sequences: quick to sort. Raises InputError where
+    customers and rows do not have the same numbers.
+    """
+    order = np.argsort(days, kind="stable")
+    sorted_days = days[order]
+    place = np.cumsum(np.diff(sorted_days, prepend=sorted_days[:1]) != 0)
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
+    if not np.array_equal(sorted_days[starts], customers):
+        raise InputError(f"{len(starts)} customers have order days, {len(customers)} a number: they must be the same")
+    return place, order
 
 
 def backtested(run_parameters: Any, customers: Any, order_days: Any) -> Any:
@@ -226,8 +241,8 @@ def _table(inputs: _Inputs, fits: Fits, prediction: Prediction, order: Any) -> A
         "p_alive": pa.array(prediction.p_alive),
         "expected_order_value": _money(prediction.order_value),
         "expected_next_order_date": _dates(inputs.day, prediction.wait),
-        "churn_risk": pa.array(_labels(prediction.p_alive, CHURN), pa.string()),
-        "value_tier": pa.array(_labels(_worth_less(prediction.value[-1]), TIERS), pa.string()),
+        "churn_risk": _labels(prediction.p_alive, CHURN),
+        "value_tier": _labels(prediction.value[-1], _least_values(prediction.value[-1])),
         "is_stale": _repeated(False, n, pa.bool_()),
         "reason": pa.nulls(n, pa.string()),
     }
@@ -287,13 +302,20 @@ def _dates(day: int, wait: Floats) -> Any:
     return pa.array(days, pa.int32(), mask=~soon).cast(pa.date32())
 
 
-def _labels(values: Floats, bounds: tuple[tuple[str, float], ...]) -> Any:
-    """The first label whose bound is reached."""
-    return np.select([values >= low for _, low in bounds], [name for name, _ in bounds], bounds[-1][0]).astype(object)
+def _labels(values: Floats, bounds: Sequence[tuple[str, float]]) -> Any:
+    """The first label whose bound is reached, the last one where none is, as an Arrow array."""
+    import pyarrow as pa
+
+    # all bounds descend: as many as are not reached come before the label
+    missed = np.sum([~(values >= low) for _, low in bounds[:-1]], axis=0, dtype=np.int8)
+    return pa.DictionaryArray.from_arrays(missed, [name for name, _ in bounds]).cast(pa.string())
 
 
-def _worth_less(values: Floats) -> Floats:
-    """Share of customers with a smaller value: equal values get equal shares."""
+def _least_values(values: Floats) -> list[tuple[str, float]]:
+    """The tiers with the smallest value that is in each: a share of at least its bound is worth less. Equal values are in the same one."""
     ordered = np.sort(values)
-    share: Floats = np.searchsorted(ordered, values, side="left") / max(len(values), 1)
-    return share
+    shares = np.searchsorted(ordered, ordered, side="left") / max(len(values), 1)
+    return [
+        (name, float(ordered[place]) if (place := np.searchsorted(shares, low)) < len(ordered) else np.inf)
+        for name, low in TIERS
+    ]

@@ -134,12 +134,13 @@ def _connected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def content(settings: Settings) -> dict[str, tuple[int, str]]:
-    """Rows and checksum of every published table, as built; what was known when is of the runs, not of the raw zone."""
+    """Rows and checksum of every published table and of what Python's models read, as built; what was known when is of the runs."""
     found = {}
     with _connected(settings) as con:
         tables = con.execute(
             "select database_name || '.' || schema_name || '.' || table_name from duckdb_tables() "
-            "where database_name in ('datamart', 'personal') and table_name <> 'customer_identity'"
+            "where database_name in ('datamart', 'personal') and table_name <> 'customer_identity' "
+            "or table_name in ('int_ltv_customers', 'int_ltv_order_days')"
         ).fetchall()
         for (table,) in tables:
             found[table] = (
@@ -164,7 +165,7 @@ def differences(
     found: dict[str, list[tuple[Any, ...]]] = {}
     for table in different:
         database, relation = table.split(".", 1)
-        file = DATAMART if database == "datamart" else RESTRICTED
+        file = {"datamart": DATAMART, "personal": RESTRICTED}.get(database, WAREHOUSE)
         with duckdb.connect() as con:
             con.execute(f"attach '{settings.warehouse_dir / file}' as one (read_only)")
             con.execute(f"attach '{other.warehouse_dir / file}' as two (read_only)")

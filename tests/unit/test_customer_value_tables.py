@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from orchestration.customer_value import MODELS, mart
+from orchestration.customer_value import MODELS, InputError, mart
 from orchestration.releases import publish
 from orchestration.warehouse import DATAMART, reset
 from tests.support.customer_worlds import sample_purchases
@@ -94,6 +94,26 @@ def test_values_are_written_to_the_cent_and_within_their_interval_order(relation
     shares = dict(con.sql("select value_tier, count(*) / sum(count(*)) over () from ltv group by 1").fetchall())
     assert shares["top"] == pytest.approx(0.05, abs=0.005)
     assert shares["high"] == pytest.approx(0.15, abs=0.005)
+
+
+def test_customers_that_nights_append_are_read_like_those_of_one_refresh(relations):
+    """Rows of a night's customers are at the end; numbers, which are not consecutive, become places in their order."""
+    parameters, customers, days, con = relations
+    spread = "* replace (customer_number * customer_number + 7 as customer_number)"
+    numbers = con.sql(f"select {spread} from customers order by customer_id desc")
+    night = "customer_number % 5 = 3"
+    for part, which in (("kept", f"not ({night})"), ("night", night)):
+        con.sql(f"create table {part} as select {spread} from days where {which} order by customer_number, order_date")
+    one, other = (
+        mart._Inputs(parameters, *inputs)
+        for inputs in ((customers, days), (numbers, con.sql("from kept union all from night")))
+    )
+    for name in ("customer", "day", "net", "margin"):
+        np.testing.assert_array_equal(getattr(one.history, name), getattr(other.history, name))
+    assert one.customer_id.equals(other.customer_id)
+    np.testing.assert_array_equal(one.groups.group, other.groups.group)
+    with pytest.raises(InputError, match="have order days"):
+        mart._Inputs(parameters, customers.limit(5), days)
 
 
 def test_nothing_delivered_gives_empty_values_and_a_back_test_that_says_why():

@@ -30,3 +30,17 @@
         {%- endfor -%}
     )
 {%- endmacro %}
+
+
+{#- The number that a customer_id is: K and 15 hexadecimal digits (`orchestration/identity/registry.py`). Numbers are in the order of the ids. -#}
+{% macro number_of_customer(customer_id) -%}
+    {{ adapter.dispatch('number_of_customer', 'fidelis')(customer_id) }}
+{%- endmacro %}
+
+{% macro duckdb__number_of_customer(customer_id) -%}
+    cast(concat('0x', substr({{ customer_id }}, 2)) as bigint)
+{%- endmacro %}
+
+{% macro spark__number_of_customer(customer_id) -%}
+    cast(conv(substr({{ customer_id }}, 2), 16, 10) as bigint)
+{%- endmacro %}

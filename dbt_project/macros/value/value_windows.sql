@@ -6,3 +6,63 @@
         {{ date }} < {{ add_months('first_order_date', months) }}
     {%- endif %}
 {%- endmacro %}
+
+
+{#-
+    Pre-hook of past value: the customers whose rows differ from those of the last build. They are touched, or have an order or a return that
+    leaves a span up to as_of_date, or the months from their first order on are over by now.
+-#}
+{% macro remember_touched_values() -%}
+create or replace table control.touched_values as
+    {%- if not execute or touched_only() %}
+with
+
+days as (
+
+    select
+        plan.last_as_of_date,
+        run.as_of_date
+
+    from {{ source('control', 'build_plan') }} as plan
+    cross join {{ source('control', 'run_parameters') }} as run
+
+),
+
+passing as (
+
+        {%- for months in [12, 24, 36] %}
+    select orders.customer_id
+    from {{ ref('fct_orders') }} as orders
+    cross join days
+    where
+        orders.order_date > {{ add_months('days.last_as_of_date', -months) }}
+        and orders.order_date <= {{ add_months('days.as_of_date', -months) }}
+    union all
+    select returns.customer_id
+    from {{ ref('fct_returns') }} as returns
+    cross join days
+    where
+        returns.return_date > {{ add_months('days.last_as_of_date', -months) }}
+        and returns.return_date <= {{ add_months('days.as_of_date', -months) }}
+    union all
+    select customers.customer_id
+    from {{ this }} as customers
+    cross join days
+    where
+        {{ add_months('customers.first_order_date', months) }} > {{ add_days('days.last_as_of_date', 1) }}
+        and {{ add_months('customers.first_order_date', months) }} <= {{ add_days('days.as_of_date', 1) }}
+        {{- '
+    union all' if not loop.last }}
+        {%- endfor %}
+
+)
+
+select customer_id from {{ ref('int_touched_buyers') }}
+union
+select customer_id from passing
+where customer_id is not null
+    {%- else %}
+select cast(null as {{ dbt.type_string() }}) as customer_id
+where false
+    {%- endif -%}
+{%- endmacro %}

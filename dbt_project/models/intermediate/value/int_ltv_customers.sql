@@ -1,12 +1,18 @@
 {#
-    Customers with a kept order, numbered: the models of customer value work on arrays. Market and channel of acquisition are
-    those of the customer's current version.
+    Customers with a kept order, numbered: the models of customer value work on arrays. The number is of the customer alone, so that a new
+    customer changes nobody else's. Market and channel of acquisition are those of the customer's current version.
 #}
+{{ config(
+    materialized='incremental',
+    meta={'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}]}
+) }}
+
 with
 
 orders as (
 
     select * from {{ ref('fct_orders') }}
+    {{ where_touched({'customer_id': 'int_touched_buyers'}) }}
 
 ),
 
@@ -32,7 +38,7 @@ final as (
 
     select
         buyers.customer_id,
-        row_number() over (order by buyers.customer_id) - 1 as customer_number,
+        {{ number_of_customer('buyers.customer_id') }} as customer_number,
         coalesce(customer_versions.country, '') as market,
         coalesce(customer_versions.acquisition_channel_id, '') as acquisition_channel_id
 

@@ -1,12 +1,21 @@
 {#
     What each customer bought on each business day; several orders of a day count as one. The margin is null where the cost of
-    any of the day's orders is unknown. In order, as the models of customer value want it: sorted once here, not by each of them.
+    any of the day's orders is unknown. In order, as the models of customer value want it: sorted once here, not by each of them. A night
+    appends the customers that it touches, in order among themselves.
 #}
+{{ config(
+    materialized='incremental',
+    pre_hook="create or replace table control.touched_ltv_customers as
+        select {{ number_of_customer('customer_id') }} as customer_number from {{ ref('int_touched_buyers') }}",
+    meta={'touched_by': [{'table': 'control.touched_ltv_customers', 'columns': ['customer_number']}]}
+) }}
+
 with
 
 orders as (
 
     select * from {{ ref('fct_orders') }}
+    {{ where_touched({'customer_id': 'int_touched_buyers'}) }}
 
 ),
 

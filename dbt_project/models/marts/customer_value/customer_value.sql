@@ -2,7 +2,15 @@
     Two datings. By order date, an order counts net of all its returns known at the release. By return date (..._return_dated), it
     counts whole on its own day and each return on the day it happened; what differs are the returns for which only one of the two
     days is in the span, so only these are looked at. Both ways the sums over customers are sums over facts.
+
+    A night replaces the rows of customers who are touched, or of whom something leaves a span by the passing of days; the others' are as they were.
 #}
+{{ config(
+    materialized='incremental',
+    pre_hook={'transaction': false, 'sql': "{{ remember_touched_values() }}"},
+    post_hook="{% if touched_only() %}update {{ this }} set as_of_date = (select as_of_date from {{ source('control', 'run_parameters') }}){% endif %}",
+    meta={'touched_by': [{'table': 'control.touched_values', 'columns': ['customer_id']}]}
+) }}
 {%- set windows = [('value', 12), ('value', 24), ('value', 36), ('first', 12), ('first', 24), ('first', 36)] -%}
 
 with
@@ -10,6 +18,7 @@ with
 orders as (
 
     select * from {{ ref('fct_orders') }}
+    {{ where_touched({'customer_id': 'control.touched_values'}) }}
 
 ),
 

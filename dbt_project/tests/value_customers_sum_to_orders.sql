@@ -58,7 +58,7 @@ movements as (
         lines.gross_amount - lines.discount_amount as net_amount,
         lines.gross_amount
         - lines.discount_amount
-        - {{ to_cents('(lines.quantity * cast(products.unit_cost as decimal(38, 4)))') }} as margin_amount
+        - {{ product_in_cents('lines.quantity', 'products.unit_cost') }} as margin_amount
 
     from {{ ref('fct_order_lines') }} as lines
     left join {{ ref('dim_product') }} as products on lines.product_key = products.product_key
@@ -69,8 +69,8 @@ movements as (
         order_id,
         return_date as movement_date,
         -returned_amount as net_amount,
-        {{ to_cents('((quantity_after + returned_quantity) * cast(unit_cost as decimal(38, 4)))') }}
-        - {{ to_cents('(quantity_after * cast(unit_cost as decimal(38, 4)))') }}
+        {{ product_in_cents('(quantity_after + returned_quantity)', 'unit_cost') }}
+        - {{ product_in_cents('quantity_after', 'unit_cost') }}
         - returned_amount as margin_amount
 
     from returned

@@ -14,6 +14,8 @@ _OFFSET = r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 _TIMESTAMP = rf"{_DATE}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?{_OFFSET}?"
 _TRUE = "('true', 't', '1', 'yes', 'y')"
 _FALSE = "('false', 'f', '0', 'no', 'n')"
+#: Every one of these has a text.
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def _from_native(column: Column, contract: Contract, raw: str, raw_type: str) ->
         value = f"timezone('UTC', {raw})" if with_zone else _to_utc(naive, contract.timezone)
         return TypedValue(value, _no_day(naive, raw))
     value = f"try_cast({raw} as {column.sql_type})"
+    if column.logical_type == "string" and raw_type in _INTEGERS:
+        return TypedValue(value, "false")
     if column.logical_type == "integer" and raw_type.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
         return TypedValue(value, f"{raw} is not null and {value} is distinct from {raw}")
     if column.logical_type == "number" and raw_type in ("DOUBLE", "FLOAT"):

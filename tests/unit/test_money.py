@@ -57,7 +57,20 @@ def test_where_18_digits_end_38_go_on(money: Any, products: list[Decimal]) -> No
     assert [g for (g,) in got] == [rounded(p) for p in products]
 
 
+@given(factors=st.lists(st.tuples(numbers(13, 3), numbers(9, 4)), min_size=1, max_size=30))
+def test_a_product_is_exact_in_64_bits_and_in_128(money: Any, factors: list[tuple[Decimal, Decimal]]) -> None:
+    factors = [(a.quantize(Decimal("0.001")), b.quantize(Decimal("0.0001"))) for a, b in factors]
+    with duckdb.connect() as con:
+        con.execute("create table t (n integer, quantity decimal(18, 3), price decimal(18, 4))")
+        con.executemany("insert into t values (?, ?, ?)", [(n, str(a), str(b)) for n, (a, b) in enumerate(factors)])
+        got = con.execute(f"select {money.product_in_cents('quantity', 'price')} from t order by n").fetchall()
+    with localcontext() as context:
+        context.prec = 60
+        assert [g for (g,) in got] == [rounded(a * b) for a, b in factors]
+
+
 def test_what_is_not_known_stays_so(money: Any) -> None:
     sql = money.convert_amount("cast(null as decimal(38, 7))", "cast(1 as decimal(18, 8))")
+    product = money.product_in_cents("cast(null as decimal(18, 3))", "cast(1 as decimal(18, 4))")
     with duckdb.connect() as con:
-        assert con.execute(f"select {sql}").fetchone() == (None,)
+        assert con.execute(f"select {sql}, {product}").fetchone() == (None, None)

@@ -20,10 +20,33 @@
 {%- endmacro %}
 
 
+{#- Product of two decimals of so many decimals each, rounded to cents. -#}
+{% macro product_in_cents(factor, price, decimals=[3, 4]) -%}
+    {{ adapter.dispatch('product_in_cents', 'fidelis')(factor, price, decimals) }}
+{%- endmacro %}
+
+{#- DuckDB multiplies decimals of 9 digits each as whole numbers of 64 bits, others as ones of 128. -#}
+{% macro duckdb__product_in_cents(factor, price, decimals) -%}
+    case
+        when abs({{ factor }}) < {{ 10 ** (9 - decimals[0]) }} and abs({{ price }}) < {{ 10 ** (9 - decimals[1]) }}
+            then cast(
+                round(
+                    cast({{ factor }} as decimal(9, {{ decimals[0] }})) * cast({{ price }} as decimal(9, {{ decimals[1] }})), 2
+                ) as decimal(18, 2)
+            )
+        else {{ to_cents('(' ~ factor ~ ' * cast(' ~ price ~ ' as decimal(38, ' ~ decimals[1] ~ ')))', decimals=decimals | sum) }}
+    end
+{%- endmacro %}
+
+{% macro spark__product_in_cents(factor, price, decimals) -%}
+    {{ to_cents('(' ~ factor ~ ' * cast(' ~ price ~ ' as decimal(38, ' ~ decimals[1] ~ ')))', decimals=decimals | sum) }}
+{%- endmacro %}
+
+
 {#- Amount (at most 7 decimals) times rate, rounded to cents. Most amounts are in the reporting currency, at a rate of 1. -#}
 {% macro convert_amount(amount, rate) -%}
     case
-        when {{ rate }} = 1 then {{ to_cents('cast(' ~ amount ~ ' as decimal(38, 7))') }}
+        when {{ rate }} = 1 then {{ to_cents(amount) }}
         else cast(round(cast({{ amount }} as decimal(38, 7)) * {{ rate }}, 2) as decimal(18, 2))
     end
 {%- endmacro %}

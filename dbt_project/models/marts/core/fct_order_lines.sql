@@ -112,7 +112,7 @@ valued as (
         products.product_key,
         cast(coalesce(returned.returned_quantity, 0) as decimal(18, 3)) as returned_quantity,
         cast(coalesce(returned.returned_amount, 0) as decimal(18, 2)) as returned_amount,
-        {{ to_cents('((converted.quantity - coalesce(returned.returned_quantity, 0)) * cast(products.unit_cost as decimal(38, 4)))') }}
+        {{ product_in_cents('(converted.quantity - coalesce(returned.returned_quantity, 0))', 'products.unit_cost') }}
             as cost_amount
 
     from converted
@@ -143,7 +143,7 @@ final as (
 
         gross_amount,
         discount_amount,
-        {{ to_cents('(cast(gross_amount - discount_amount as decimal(38, 2)) * tax_rate)', decimals=8) }} as tax_amount,
+        {{ product_in_cents('(gross_amount - discount_amount)', 'tax_rate', decimals=[2, 6]) }} as tax_amount,
         returned_amount,
         cast(gross_amount - discount_amount - returned_amount as decimal(18, 2)) as net_amount,
         cost_amount,

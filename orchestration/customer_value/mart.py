@@ -40,31 +40,33 @@ class _Inputs:
         self.settings: Settings = load_settings()
         self.as_of_date: date = run_parameters.project("as_of_date").fetchall()[0][0]
         self.day = (self.as_of_date - _EPOCH).days
-        ordered = customers.order("customer_number")
-        columns = (
-            "customer_number, customer_id, market, concat(market, '/', acquisition_channel_id) as market_and_channel"
-        )
-        self._customers = ordered.project(columns).to_arrow_table()
+        self._customers = customers.order("customer_number")
         days = order_days.project(
             "customer_number, order_date - date '1970-01-01' as day, cast(net_amount as double) as net, "
             "cast(margin_amount as double) as margin"
         ).fetchnumpy()
-        place, order = _places(self._customers["customer_number"].to_numpy(), days["customer_number"])
+        numbers = self._customers.project("customer_number").fetchnumpy()["customer_number"]
+        place, order = _places(numbers, days["customer_number"])
         margin = np.ma.filled(np.ma.asarray(days["margin"], np.float64), np.nan)
         self.history = OrderDays.of(place, days["day"][order], days["net"][order], margin[order])
         self.worth = self.history.margin if self.settings.ltv_value_unit == "margin" else self.history.net
 
-    @property
+    @cached_property
     def customer_id(self) -> Any:
         """The customers' ids in the order of their numbers, as an Arrow array."""
-        return self._customers["customer_id"].combine_chunks()
+        return self._columns("customer_id")[0]
 
     @cached_property
     def groups(self) -> Groups:
         """By market and channel of acquisition, else by market."""
-        repeated = np.bincount(self.history.customer, minlength=len(self._customers)) > 1
-        cuts = (self._customers[cut].combine_chunks() for cut in ("market_and_channel", "market"))
-        return Groups.of(list(cuts), repeated)
+        repeated = np.bincount(self.history.customer) > 1
+        return Groups.of(
+            self._columns("concat(market, '/', acquisition_channel_id) as market_and_channel, market"), repeated
+        )
+
+    def _columns(self, names: str) -> list[Any]:
+        table = self._customers.project(names).to_arrow_table()
+        return [column.combine_chunks() for column in table.columns]
 
 
 def _places(customers: Ints, days: Ints) -> tuple[Ints, Ints]:

@@ -96,7 +96,7 @@ visits as (
 
 cuts as (
 
-    select channel_id from activity group by channel_id
+    select channel_id from combinations group by channel_id
 
     union
 

@@ -1,17 +1,5 @@
 with
 
-messages as (
-
-    select
-        message_id,
-        campaign_id,
-        customer_id,
-        sent_at
-
-    from {{ ref('stg_marketing__messages') }}
-
-),
-
 campaigns as (
 
     select *
@@ -25,7 +13,7 @@ messages_of_campaigns as (
 
     select messages.message_id
 
-    from messages
+    from {{ ref('stg_marketing__messages') }} as messages
     semi join campaigns on messages.campaign_id = campaigns.campaign_id
 
 ),
@@ -34,7 +22,7 @@ messages_of_accounts as (
 
     select messages.message_id
 
-    from messages
+    from {{ ref('stg_marketing__messages') }} as messages
     semi join {{ ref('int_touched_identities') }} as identities on messages.customer_id = identities.source_customer_id
 
 ),
@@ -64,7 +52,7 @@ messages_of_orders as (
 
     select messages.message_id
 
-    from messages
+    from {{ ref('stg_marketing__messages') }} as messages
     semi join campaigns_of_orders on messages.campaign_id = campaigns_of_orders.campaign_id
     semi join accounts_of_buyers on messages.customer_id = accounts_of_buyers.source_customer_id
 
@@ -107,7 +95,7 @@ messages_of_open_windows as (
 
     select messages.message_id
 
-    from messages
+    from {{ ref('stg_marketing__messages') }} as messages
     inner join longest_window
         on longest_window.last_as_of_at < {{ add_minutes('messages.sent_at', '60 * longest_window.window_hours') }}
 

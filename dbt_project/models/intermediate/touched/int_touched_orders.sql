@@ -1,34 +1,11 @@
 -- depends_on: {{ ref('stg_shop__returns') }}
 with
 
-orders as (
-
-    select
-        order_id,
-        customer_id as source_customer_id,
-        currency,
-        order_date
-
-    from {{ ref('stg_shop__orders') }}
-
-),
-
-lines as (
-
-    select
-        order_id,
-        order_line_id,
-        product_id
-
-    from {{ ref('stg_shop__order_lines') }}
-
-),
-
 orders_of_returns as (
 
     select lines.order_id
 
-    from lines
+    from {{ ref('stg_shop__order_lines') }} as lines
     semi join {{ source('control', 'touched_returns') }} as returned on lines.order_line_id = returned.order_line_id
 
 ),
@@ -51,8 +28,8 @@ orders_of_accounts as (
 
     select orders.order_id
 
-    from orders
-    semi join accounts on orders.source_customer_id = accounts.source_customer_id
+    from {{ ref('stg_shop__orders') }} as orders
+    semi join accounts on orders.customer_id = accounts.source_customer_id
 
 ),
 
@@ -87,7 +64,7 @@ orders_of_rates as (
 
     select orders.order_id
 
-    from orders
+    from {{ ref('stg_shop__orders') }} as orders
     semi join changed_rates
         on
             orders.currency = changed_rates.currency
@@ -156,9 +133,9 @@ orders_of_products as (
 
     select lines.order_id
 
-    from lines
+    from {{ ref('stg_shop__order_lines') }} as lines
     inner join changed_products on lines.product_id = changed_products.product_id
-    inner join orders
+    inner join {{ ref('stg_shop__orders') }} as orders
         on
             lines.order_id = orders.order_id
             and changed_products.changed_from <= orders.order_date

@@ -6,15 +6,24 @@
     meta={'touched_by': [{'table': 'intermediate.int_touched_visitors', 'columns': ['visitor_id']}]}
 ) }}
 
+{#- A night picks the touched visitors' events once: reading them is most of it, as they are everywhere. -#}
+{%- set events = 'touched_events' if not execute or touched_only() else ref('stg_web__events') -%}
 with
+
+{% if events == 'touched_events' -%}
+    touched_events as (
+        select events.* from {{ ref('stg_web__events') }} as events
+        {{ semi_join_touched('int_touched_visitors', 'events', ['visitor_id']) }}
+    ),
+
+{% endif -%}
 
 -- user agents are few, events many
 agents as (
 
     select events.user_agent
 
-    from {{ ref('stg_web__events') }} as events
-    {{ semi_join_touched('int_touched_visitors', 'events', ['visitor_id']) }}
+    from {{ events }} as events
     where events.user_agent is not null
     group by events.user_agent
 
@@ -46,12 +55,9 @@ half_hours as (
         count(bot_agents.user_agent) as events_of_bots,
         min(events.event_at) filter (where events.customer_id is not null or events.order_id is not null) as known_at
 
-    from {{ ref('stg_web__events') }} as events
+    from {{ events }} as events
     left join bot_agents on events.user_agent = bot_agents.user_agent
-    {{ semi_join_touched('int_touched_visitors', 'events', ['visitor_id']) }}
-    group by
-        events.visitor_id,
-        {{ half_hour_number('events.event_at') }}
+    group by events.visitor_id, {{ half_hour_number('events.event_at') }}
 
 ),
 
@@ -118,14 +124,12 @@ sessions as (
             where events.event_type = 'purchase' and events.order_id is not null
         ) as order_id
 
-    from {{ ref('stg_web__events') }} as events
+    from {{ events }} as events
     inner join parts_of_sessions as parts
         on
             events.visitor_id = parts.visitor_id
             and {{ half_hour_number('events.event_at') }} = parts.half_hour
-    group by
-        events.visitor_id,
-        parts.started_at
+    group by events.visitor_id, parts.started_at
 
 ),
 

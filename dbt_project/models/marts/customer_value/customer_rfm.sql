@@ -1,14 +1,8 @@
 with
 
-snapshots as (
-
-    select * from {{ ref('customer_rfm_monthly') }}
-
-),
-
 latest as (
 
-    select max(snapshot_date) as snapshot_date from snapshots
+    select max(snapshot_date) as snapshot_date from {{ ref('customer_rfm_monthly') }}
 
 ),
 
@@ -16,7 +10,7 @@ final as (
 
     select snapshots.*
 
-    from snapshots
+    from {{ ref('customer_rfm_monthly') }} as snapshots
     inner join latest on snapshots.snapshot_date = latest.snapshot_date
 
 )

@@ -48,7 +48,7 @@ still_here as (
 
 latest as (
 
-    select max(snapshot_date) as snapshot_date from snapshots
+    select max(snapshot_date) as snapshot_date from moves
 
 ),
 

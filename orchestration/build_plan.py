@@ -26,6 +26,8 @@ class BuildPlan:
 
     as_of_date: date | None
     is_whole: bool
+    #: whether a month is over that was not in the last build
+    closes_month: bool
     delivered: Mapping[str, Delivered]
     changed: Mapping[str, Set[date]]
     #: tables of which a day before the last one changed: their older deliveries decide again
@@ -69,7 +71,7 @@ def plan_build(
     reads_older = {t for t, days in changed.items() if days and t in built and min(days) <= max(built[t])}
     con.execute("create or replace table control.changed_deliveries (table_name varchar, delivery_date date)")
     _insert(con, "changed_deliveries", [(table, day) for table, days in changed.items() for day in sorted(days)])
-    return BuildPlan(as_of_date, is_whole, delivered, changed, reads_older, basis)
+    return BuildPlan(as_of_date, is_whole, closes_month, delivered, changed, reads_older, basis)
 
 
 def remember_build(con: duckdb.DuckDBPyConnection, plan: BuildPlan) -> None:

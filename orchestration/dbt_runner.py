@@ -35,7 +35,10 @@ class DbtError(RuntimeError):
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What dbt did with one node; ``failures`` counts the rows that break a test, ``sql`` is as compiled."""
+    """What dbt did with one node; ``failures`` counts the rows that break a test, ``sql`` is as compiled.
+
+    ``of_replaced_rows``: a test that was spared the rows that the build left as they were when it passed.
+    """
 
     unique_id: str
     status: Status
@@ -43,6 +46,7 @@ class NodeResult:
     message: str
     failures: int
     sql: str = ""
+    of_replaced_rows: bool = False
 
 
 def arguments(settings: Settings) -> list[str]:

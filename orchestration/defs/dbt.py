@@ -79,7 +79,12 @@ def as_events(
         elif result.status != "error":
             check = get_asset_check_key_for_test(manifest, translator, result.unique_id, None)
             if check is not None:
-                figures: dict[str, Any] = {"rows_failing": result.failures, "seconds": round(result.seconds, 3)}
+                judged = "those that may break it since it passed" if result.of_replaced_rows else "all"
+                figures: dict[str, Any] = {
+                    "rows_failing": result.failures,
+                    "rows_judged": judged,
+                    "seconds": round(result.seconds, 3),
+                }
                 if node["name"] in account:
                     figures["account"] = dg.MetadataValue.md(account[node["name"]])
                 severity = dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR
@@ -167,7 +172,9 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
         context.log.info("tables this retailer does not have, their marts stay empty: %s", ", ".join(absent))
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection, whole=plan.is_whole)
-    results += dbt_tests.run(settings, selected_tests(context), results)
+    results += dbt_tests.run(
+        settings, selected_tests(context), results, replaced_only=not (plan.is_whole or plan.closes_month)
+    )
     built = warehouse.relations(settings)
     models = {r.unique_id: r.sql for r in results if r.sql and r.unique_id.startswith("model.")}
     lineages = cached_lineage(settings.dbt_target_dir / "column_lineage.json", models, built.columns)

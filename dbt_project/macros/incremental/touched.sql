@@ -146,14 +146,46 @@ where false
 {%- endmacro %}
 
 
+{#- Condition of the rows that a build replaces, before and after it: their keys are touched, or they are recomputed always. -#}
+{% macro is_replaced(meta) -%}
+    {%- for keys in meta['touched_by'] -%}
+    {{ 'or ' if not loop.first }}({{ keys['columns'] | join(', ') }}) in (select ({{ keys['columns'] | join(', ') }}) from {{ keys['table'] }})
+    {% endfor -%}
+    {%- for column in meta['touched_where_null'] or [] %}
+    or {{ column }} is null
+    {%- endfor %}
+{%- endmacro %}
+
+
 {#-
-    The rows of the touched keys go, the recomputed ones come. `meta.touched_by` lists the tables of keys, each with the columns that name
-    the rows; `meta.touched_rows` is a condition of rows that are recomputed always.
+    The columns `meta.referenced` of the rows that a build replaces, as they are before it: values of them that are gone after it may be missed by
+    rows of other tables that stay, which the data tests then look for (`orchestration/dbt_tests.py`).
+-#}
+{% macro remember_referenced(target) -%}
+    {%- set meta = config.get('meta') or {} -%}
+    {%- if meta.get('referenced') and touched_only() -%}
+        {%- call statement('remember_referenced', auto_begin=False) %}
+    create or replace table control.replaced_{{ target.identifier }} as
+    select {{ meta['referenced'] | join(', ') }} from {{ target }}
+            {%- if meta.get('touched_by') %}
+    where {{ is_replaced(meta) }}
+            {%- endif %}
+        {%- endcall -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    The rows of the touched keys go, the recomputed ones come; one of another key would stand beside a row that stays, and is an error.
+    `meta.touched_by` lists the tables of keys, each with the columns that name the rows; rows without one of the columns
+    `meta.touched_where_null` are recomputed always.
 -#}
 {% macro replace_touched_rows(target, query) -%}
     {%- set meta = config.get('meta') -%}
     {%- set recomputed = adapter.quote(target.identifier ~ '__recomputed') -%}
     create or replace temporary table {{ recomputed }} as ({{ query }});
+    select error('{{ target.identifier }}: a row was recomputed whose key was not touched') from {{ recomputed }}
+    where ({{ is_replaced(meta) }}) is not true;
     {%- for keys in meta['touched_by'] %}
     delete from {{ target }} as replaced
     using {{ keys['table'] }} as touched
@@ -162,9 +194,9 @@ where false
         {% if not loop.first %}and {% endif %}replaced.{{ column }} = touched.{{ column }}
         {%- endfor %};
     {%- endfor %}
-    {%- if meta['touched_rows'] %}
-    delete from {{ target }} where {{ meta['touched_rows'] }};
-    {%- endif %}
+    {%- for column in meta['touched_where_null'] or [] %}
+    delete from {{ target }} where {{ column }} is null;
+    {%- endfor %}
     insert into {{ target }} by name from {{ recomputed }};
     drop table {{ recomputed }};
 {%- endmacro %}

@@ -6,6 +6,7 @@
     {%- set target = this.incorporate(type='table') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {%- do remember_referenced(target) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- if touched_only() -%}
         {%- call statement('main') -%}

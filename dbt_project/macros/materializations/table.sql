@@ -10,6 +10,7 @@
     {%- set target = this.incorporate(type='table') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {%- do remember_referenced(target) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- if existing is not none and not existing.is_table -%}
         {{ adapter.drop_relation(existing) }}

@@ -8,7 +8,7 @@
     materialized='incremental',
     meta={
         'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}],
-        'touched_rows': 'customer_id is null'
+        'touched_where_null': ['customer_id']
     }
 ) }}
 

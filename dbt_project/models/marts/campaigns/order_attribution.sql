@@ -12,10 +12,13 @@
             select 1 from
             {{ differing_rows('control.last_effects', ref('int_channel_effects'), ['channel', 'removal_effect']) }} as differing
         )"},
-    meta={'touched_by': [
-        {'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']},
-        {'table': 'control.touched_credits', 'columns': ['order_id', 'model']}
-    ]}
+    meta={
+        'touched_by': [
+            {'table': 'intermediate.int_touched_paths', 'columns': ['customer_id']},
+            {'table': 'control.touched_credits', 'columns': ['order_id', 'model']}
+        ],
+        'referenced': ['order_id']
+    }
 ) }}
 
 {#- By model: touches with a share, the sum of shares up to the touch, and that up to the one before. -#}

@@ -1,7 +1,8 @@
 {{ config(
     pre_hook={'transaction': false, 'sql': "{{ remember_last(
         'known_campaigns', this, {'campaign_id': dbt.type_string(), 'medium': dbt.type_string()}
-    ) }}"}
+    ) }}"},
+    meta={'referenced': ['campaign_id']}
 ) }}
 
 with

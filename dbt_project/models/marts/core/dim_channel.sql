@@ -1,7 +1,8 @@
 {{ config(
     pre_hook={'transaction': false, 'sql': "{{ remember_last(
         'channels', this, {'channel_id': dbt.type_string(), 'channel_type': dbt.type_string()}
-    ) }}"}
+    ) }}"},
+    meta={'referenced': ['channel_id']}
 ) }}
 
 with

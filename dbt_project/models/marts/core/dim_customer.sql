@@ -1,6 +1,9 @@
 {{ config(
     materialized='incremental',
-    meta={'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}]}
+    meta={
+        'touched_by': [{'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}],
+        'referenced': ['customer_id', 'customer_key']
+    }
 ) }}
 
 with

@@ -1,3 +1,5 @@
+{{ config(meta={'referenced': ['product_key']}) }}
+
 with
 
 delivered as (

@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    meta={'touched_by': [{'table': 'intermediate.int_touched_orders', 'columns': ['order_id']}]}
+    meta={'touched_by': [{'table': 'intermediate.int_touched_orders', 'columns': ['order_id']}], 'referenced': ['order_line_id']}
 ) }}
 
 with

@@ -1,9 +1,12 @@
 {{ config(
     materialized='incremental',
-    meta={'touched_by': [
-        {'table': 'intermediate.int_touched_orders', 'columns': ['order_id']},
-        {'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}
-    ]}
+    meta={
+        'touched_by': [
+            {'table': 'intermediate.int_touched_orders', 'columns': ['order_id']},
+            {'table': 'intermediate.int_touched_buyers', 'columns': ['customer_id']}
+        ],
+        'referenced': ['order_id']
+    }
 ) }}
 
 with

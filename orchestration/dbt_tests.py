@@ -88,8 +88,8 @@ class _Suspects:
                 return {relation: f"(select * from {relation} where rowid in ({ids}))"}
         return {}
 
-    def _of_keys(self, table: str, key: str, replaced_in: Sequence[str]) -> dict[str, str]:
-        """A table's rows of the keys of which a row was replaced, in it or in what the test compares it with."""
+    def _of_keys(self, tables: Sequence[str], key: str, replaced_in: Sequence[str]) -> dict[str, str]:
+        """The tables' rows of the keys of which a row was replaced, in them or in what the test compares them with."""
         keys = []
         for name in replaced_in:
             replaced = self._replaced(name)
@@ -97,15 +97,20 @@ class _Suspects:
                 return {}
             keys.append(f"select {key} from {self._models[name]['relation_name']} where {replaced}")
             keys.append(f"select {key} from control.replaced_{name}")
-        relation = self._models[table]["relation_name"]
-        return {relation: f"(select * from {relation} where {key} in ({' union all '.join(keys)}))"}
+        judged = f'temp."{key} of {", ".join(replaced_in)}"'
+        self._con.execute(f"create or replace temp table {judged} as {' union '.join(keys)}")
+        relations = [self._models[table]["relation_name"] for table in tables]
+        return {r: f"(select * from {r} where {key} in (from {judged}) or {key} is null)" for r in relations}
 
     def _replaced(self, name: str) -> str | None:
         """The condition of the rows that the build replaced in a model; None where the model is judged whole."""
         if name not in self._ids:
             self._ids[name] = None
-            relation, meta = self._models[name]["relation_name"], self._models[name]["config"]["meta"]
-            total = self._one(f"select count(*) from {relation}")[0] if "touched_by" in meta else 0
+            relation, config = self._models[name]["relation_name"], self._models[name]["config"]
+            meta = config["meta"]
+            # a column that an update sets in all rows is another one in those that stay
+            stays = "touched_by" in meta and not any("update " in hook["sql"] for hook in config["post-hook"])
+            total = self._one(f"select count(*) from {relation}")[0] if stays else 0
             if total > SMALL_TABLE:
                 ids = f'temp."ids of {name}"'
                 touched = " or ".join(condition for _, condition in _touched_by(meta))

@@ -1,6 +1,6 @@
 {{ config(meta={
     'dagster': {'ref': {'name': 'order_attribution'}},
-    'by_key': {'table': 'order_attribution', 'key': 'order_id', 'replaced_in': ['order_attribution', 'fct_orders']}
+    'by_key': {'tables': ['order_attribution'], 'key': 'order_id', 'replaced_in': ['order_attribution', 'fct_orders']}
 }) }}
 -- Shares of each order and model sum to 1 and its amounts to the order's; attributed + unattributed = the net amount of all kept orders.
 with

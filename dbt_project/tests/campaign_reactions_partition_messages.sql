@@ -1,4 +1,8 @@
-{{ config(meta={'dagster': {'ref': {'name': 'fct_campaign_messages'}}}) }}
+{%- set both = ['stg_marketing__messages', 'fct_campaign_messages'] %}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'fct_campaign_messages'}},
+    'by_key': {'tables': both, 'key': 'campaign_id', 'replaced_in': both}
+}) }}
 -- For each campaign and day: messages as delivered = rows of the fact = the sum over the eight reactions.
 with
 

@@ -2,26 +2,46 @@
 -- In every span, gross, net and margin, by order date and by return date: the values of all customers add up to those of the
 -- identified kept orders, lines and returns in the facts, to the cent. What nobody's orders bring is in the account.
 {%- set windows = [('value', 12), ('value', 24), ('value', 36), ('first', 12), ('first', 24), ('first', 36)] %}
+{%- set sides = {'value': '> before', 'first': '< after'} %}
 with
 
+-- where spans begin and end, once per run and customer
 run_parameters as (
 
-    select * from {{ source('control', 'run_parameters') }}
+    select
+        {% for months in [12, 24, 36] -%}
+            {{ add_months('as_of_date', -months) }} as before_value_{{ months }}m,
+        {% endfor -%}
+        as_of_date
+
+    from {{ source('control', 'run_parameters') }}
+
+),
+
+first_orders as (
+
+    select
+        {% for months in [12, 24, 36] -%}
+            {{ add_months('order_date', months) }} as after_first_{{ months }}m,
+        {% endfor -%}
+        customer_id
+
+    from {{ ref('fct_orders') }}
+    where is_first_order
 
 ),
 
 kept_orders as (
 
     select
-        orders.*,
-        first_orders.order_date as first_order_date,
-        run_parameters.as_of_date
+        {%- for months in [12, 24, 36] %}
+            run_parameters.before_value_{{ months }}m,
+            first_orders.after_first_{{ months }}m,
+        {%- endfor %}
+        orders.*
 
     from {{ ref('fct_orders') }} as orders
-    inner join {{ ref('fct_orders') }} as first_orders
-        on
-            orders.customer_id = first_orders.customer_id
-            and first_orders.is_first_order
+    inner join first_orders on orders.customer_id = first_orders.customer_id
     cross join run_parameters
     where orders.is_kept
 
@@ -77,40 +97,34 @@ movements as (
 
 ),
 
--- spans ask for two days only: what has both in common is looked at once
-orders_by_days as (
+-- each row falls into spans once, and these are few
+orders_by_spans as (
 
     select
-        order_date,
-        first_order_date,
-        as_of_date,
+        {%- for span, months in windows %}
+            order_date {{ sides[span] }}_{{ span }}_{{ months }}m as is_in_{{ span }}_{{ months }}m,
+        {%- endfor %}
         sum(gross_amount) as gross_amount,
         sum(net_amount) as net_amount,
         sum(margin_amount) as margin_amount
 
     from kept_orders
-    group by
-        order_date,
-        first_order_date,
-        as_of_date
+    group by all
 
 ),
 
-movements_by_days as (
+movements_by_spans as (
 
     select
-        movements.movement_date,
-        kept_orders.first_order_date,
-        kept_orders.as_of_date,
+        {%- for span, months in windows %}
+            movements.movement_date {{ sides[span] }}_{{ span }}_{{ months }}m as is_in_{{ span }}_{{ months }}m,
+        {%- endfor %}
         sum(movements.net_amount) as net_amount,
         sum(movements.margin_amount) as margin_amount
 
     from movements
     inner join kept_orders on movements.order_id = kept_orders.order_id
-    group by
-        movements.movement_date,
-        kept_orders.first_order_date,
-        kept_orders.as_of_date
+    group by all
 
 ),
 
@@ -119,16 +133,14 @@ order_dated as (
     select
         {%- for span, months in windows %}
             {%- for amount in ['gross', 'net', 'margin'] %}
-                sum({{ amount }}_amount) filter (
-                    where {{ is_in_value_window('order_date', span, months) }}
-                ) as {{ span }}_{{ months }}m_{{ amount }},
+                sum({{ amount }}_amount) filter (where is_in_{{ span }}_{{ months }}m) as {{ span }}_{{ months }}m_{{ amount }},
             {%- endfor %}
         {%- endfor %}
         sum(gross_amount) as lifetime_gross,
         sum(net_amount) as lifetime_net,
         sum(margin_amount) as lifetime_margin
 
-    from orders_by_days
+    from orders_by_spans
 
 ),
 
@@ -138,13 +150,13 @@ return_dated as (
         {%- for span, months in windows %}
             {%- for amount in ['net', 'margin'] %}
                 sum({{ amount }}_amount) filter (
-                    where {{ is_in_value_window('movement_date', span, months) }}
+                    where is_in_{{ span }}_{{ months }}m
                 ) as {{ span }}_{{ months }}m_{{ amount }}_return_dated,
             {%- endfor %}
         {%- endfor %}
-        count(*) as days
+        count(*) as spans
 
-    from movements_by_days
+    from movements_by_spans
 
 ),
 

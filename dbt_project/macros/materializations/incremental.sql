@@ -6,8 +6,8 @@
     {%- set target = this.incorporate(type='table') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {%- do remember_referenced(target) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- do remember_referenced(target) %}
     {%- if touched_only() -%}
         {%- call statement('main') -%}
             {{ replace_touched_rows(target, compiled_code) }}

@@ -10,8 +10,8 @@
     {%- set target = this.incorporate(type='table') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {%- do remember_referenced(target) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- do remember_referenced(target) %}
     {%- if existing is not none and not existing.is_table -%}
         {{ adapter.drop_relation(existing) }}
     {%- endif -%}

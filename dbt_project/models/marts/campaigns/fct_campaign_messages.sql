@@ -4,7 +4,7 @@
         'message_id': dbt.type_string(), 'campaign_id': dbt.type_string(), 'customer_id': dbt.type_string(), 'medium': dbt.type_string(),
         'is_control': 'boolean', 'sent_at': 'timestamp', 'human_opened_at': 'timestamp', 'clicked_at': 'timestamp', 'converted_at': 'timestamp'
     }, 'intermediate.int_touched_messages', ['message_id']) }}"},
-    meta={'touched_by': [{'table': 'intermediate.int_touched_messages', 'columns': ['message_id']}], 'referenced': ['message_id']}
+    meta={'touched_by': [{'table': 'intermediate.int_touched_messages', 'columns': ['message_id']}], 'referenced': ['message_id', 'campaign_id']}
 ) }}
 
 with

@@ -1,6 +1,9 @@
 {{ config(
     pre_hook="{{ remember_touched('campaign_messages', ['message_id']) }}",
-    meta={'touched_by': [{'table': 'control.touched_campaign_messages', 'columns': ['message_id']}]}
+    meta={
+        'touched_by': [{'table': 'control.touched_campaign_messages', 'columns': ['message_id']}],
+        'referenced': ['campaign_id']
+    }
 ) }}
 
 with

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import accounting, dbt_runner, dbt_tests, raw_zone, warehouse
+from orchestration import accounting, dbt_runner, dbt_tests, identity, raw_zone, warehouse
 from orchestration.contracts import default_contracts
 from orchestration.extraction import extract
 from orchestration.sample import generate
@@ -61,6 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     generate(settings.landing_dir, customers=200, start=FIRST, end=LAST, seed=3, dirt=0.01)
     for contract in default_contracts().values():
         extract(settings, contract, [FIRST + timedelta(n) for n in range((LAST - FIRST).days + 1)], accept_missing=True)
+    identity.build(settings, default_contracts(), LAST)
     warehouse.prepare(settings, default_contracts())
     assert {r.status for r in dbt_runner.build(settings, [], whole=True)} == {"pass"}
     shutil.copytree(settings.warehouse_dir, folder / "good")

@@ -31,20 +31,15 @@ days as (
 passing as (
 
         {%- for months in [12, 24, 36] %}
-    select orders.customer_id
-    from {{ ref('fct_orders') }} as orders
+            {%- for facts, day in [(ref('fct_orders'), 'order_date'), (ref('fct_returns'), 'return_date')] %}
+    select facts.customer_id
+    from {{ facts }} as facts
     cross join days
     where
-        orders.order_date > {{ add_months('days.last_as_of_date', -months) }}
-        and orders.order_date <= {{ add_months('days.as_of_date', -months) }}
+        facts.{{ day }} > {{ add_months('days.last_as_of_date', -months) }}
+        and facts.{{ day }} <= {{ add_months('days.as_of_date', -months) }}
     union all
-    select returns.customer_id
-    from {{ ref('fct_returns') }} as returns
-    cross join days
-    where
-        returns.return_date > {{ add_months('days.last_as_of_date', -months) }}
-        and returns.return_date <= {{ add_months('days.as_of_date', -months) }}
-    union all
+            {%- endfor %}
     select customers.customer_id
     from {{ this }} as customers
     cross join days

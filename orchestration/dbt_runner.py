@@ -25,6 +25,8 @@ _KEPT = 8
 _DATA_TESTS = "data_tests.json"
 _FOR_BUILDS = "builds.msgpack"
 _FOR_DBT_TO_PARSE = "partial_parse.msgpack"
+#: Settings of the connection, which is opened, not parsed.
+_OF_THE_CONNECTION = {"FIDELIS_WAREHOUSE_DIR", "FIDELIS_THREADS", "FIDELIS_MEMORY"}
 _WRITTEN_BY_TOOLS = {"target", "logs", "__pycache__", ".user.yml"}
 _ENVIRONMENT = re.compile(rb"env_var\(\s*['\"](\w+)")
 
@@ -123,8 +125,7 @@ def _content(environment: Mapping[str, str]) -> str:
             content = path.read_bytes()
             digest.update(f"{name} {len(content)}\n".encode() + content)
             used.update(found.decode() for found in _ENVIRONMENT.findall(content))
-    # where the databases lie is opened, not parsed
-    for variable in sorted(used - {"FIDELIS_WAREHOUSE_DIR"}):
+    for variable in sorted(used - _OF_THE_CONNECTION):
         digest.update(f"{variable}={environment.get(variable)}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -126,6 +126,7 @@ def test_what_is_parsed_is_shared_by_homes_and_named_after_all_it_depends_on(
     small_project.export()
     was = dbt_runner._content(os.environ)
     monkeypatch.setenv("FIDELIS_WAREHOUSE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("FIDELIS_MEMORY", "1GB")
     (project / "target").mkdir()
     (project / "target" / "manifest.json").write_text("{}")
     assert dbt_runner._content(os.environ) == was
@@ -140,6 +141,16 @@ def test_what_is_parsed_is_shared_by_homes_and_named_after_all_it_depends_on(
     assert dbt_runner.parsed(small_project.model_copy(update={"home": tmp_path / "another"})) == first
     assert (first / "manifest.json").stat().st_mtime_ns == parsed_at
     assert [path.name for path in small_project.cache.iterdir() if path.is_dir()] == [first.name]
+
+
+def test_dbt_keeps_to_the_memory_and_threads_of_the_settings(small_project: Settings) -> None:
+    settings = small_project.model_copy(update={"memory": "512MiB", "threads": 1})
+    limits = "select current_setting('memory_limit') as memory, current_setting('threads') as threads"
+    (dbt_runner.DBT_PROJECT_DIR / "models" / "limits.sql").write_text(limits)
+    settings.export()
+    dbt_runner.build(settings, ["--select", "limits"], whole=True)
+    with warehouse.connect_built(settings) as con:
+        assert con.execute("from main.limits").fetchall() == [("512.0 MiB", 1)]
 
 
 def test_tests_are_compiled_while_another_process_writes_the_build_database(small_project: Settings) -> None:

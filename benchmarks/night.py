@@ -73,6 +73,7 @@ class Pipeline:
     deliveries: Path
     first: date
     identity_rules: Path
+    memory: str
 
     @property
     def variables(self) -> dict[str, str]:
@@ -85,7 +86,7 @@ class Pipeline:
             "FIDELIS_TIMEZONE": "UTC",
             "FIDELIS_CURRENCY": "EUR",
             "FIDELIS_IDENTITY_RULES": str(self.identity_rules),
-            "FIDELIS_MEMORY": os.environ.get("FIDELIS_MEMORY", "10GB"),
+            "FIDELIS_MEMORY": self.memory,
             "PYTHONPATH": str(PROJECT_DIR),
         }
 
@@ -108,6 +109,11 @@ def fresh(home: Path) -> Path:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     return home
+
+
+def memory(scale: float) -> str:
+    """What DuckDB gets, if FIDELIS_MEMORY says nothing else: little more than the widest two models that are built at a time need."""
+    return os.environ.get("FIDELIS_MEMORY") or f"{1000 + 2500 * scale:.0f}MB"
 
 
 def exact_rules(work: Path) -> Path:
@@ -162,7 +168,8 @@ def main() -> None:
     rules = exact_rules(work)
 
     def pipeline(name: str, first: date) -> Pipeline:
-        return Pipeline(fresh(work / "homes" / name), landing.delivered(files, work, first), first, rules)
+        deliveries = landing.delivered(files, work, first)
+        return Pipeline(fresh(work / "homes" / name), deliveries, first, rules, memory(asked.scale))
 
     print(f"\nScale {asked.scale:g}, load before: {os.getloadavg()[0]:.1f}\n")
     ours, bare, full_steps = [], [], {}

@@ -26,7 +26,7 @@ _DATA_TESTS = "data_tests.json"
 _FOR_BUILDS = "builds.msgpack"
 _FOR_DBT_TO_PARSE = "partial_parse.msgpack"
 #: Settings of the connection, which is opened, not parsed.
-_OF_THE_CONNECTION = {"FIDELIS_WAREHOUSE_DIR", "FIDELIS_THREADS", "FIDELIS_MEMORY"}
+_OF_THE_CONNECTION = {"FIDELIS_WAREHOUSE_DIR", "FIDELIS_THREADS", "FIDELIS_MEMORY", "FIDELIS_DBT_THREADS"}
 _WRITTEN_BY_TOOLS = {"target", "logs", "__pycache__", ".user.yml"}
 _ENVIRONMENT = re.compile(rb"env_var\(\s*['\"](\w+)")
 

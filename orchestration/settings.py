@@ -18,6 +18,12 @@ DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 DEFAULT_CONTRACTS_DIR = PROJECT_DIR / "contracts"
 
 
+def _half_of_the_machine() -> str:
+    """Memory for DuckDB, at most 8 GB; Python, pandas and the system need about 1 GB of the rest."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{min(8000, installed // 2_000_000)}MB"
+
+
 class Access(BaseModel):
     """User and password (key id and secret, for S3) of one server; SFTP also takes the file of a private key."""
 
@@ -46,7 +52,8 @@ class Settings(BaseSettings):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
     releases_kept: Annotated[int, Field(ge=2)] = 14
     threads: Annotated[int, Field(ge=1)] = 2
-    memory: str = "8GB"
+    memory: Annotated[str, Field(pattern="^[0-9.]+ ?[KMGT]i?B$", default_factory=_half_of_the_machine)]
+    dbt_threads: Annotated[int, Field(ge=1)] = 2
     ltv_discount_rate: Annotated[float, Field(ge=0, lt=1)] = 0.10
     ltv_value_unit: Literal["margin", "net"] = "margin"
     lift_adjusted: bool = False
@@ -166,6 +173,7 @@ class Settings(BaseSettings):
             FIDELIS_WAREHOUSE_DIR=str(self.warehouse_dir),
             FIDELIS_THREADS=str(self.threads),
             FIDELIS_MEMORY=self.memory,
+            FIDELIS_DBT_THREADS=str(self.dbt_threads),
             DBT_INDIRECT_SELECTION="cautious",
             DBT_SEND_ANONYMOUS_USAGE_STATS="false",
             DAGSTER_DISABLE_TELEMETRY="yes",

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks import landing
-from benchmarks.night import Pipeline, exact_rules, fresh, measure, middle
+from benchmarks.night import Pipeline, exact_rules, fresh, measure, memory, middle
 from orchestration.settings import PROJECT_DIR
 
 HERE = Path(__file__).parent
@@ -61,7 +61,8 @@ def main() -> None:
     commands = {n: [str(python), str(HERE / f"{n}_mart.py"), str(files), str(work / n)] for n in ("pandas", "polars")}
     costs = {"Fidelis": [], "pandas": [], "polars": [], "SQLMesh": []}
     for _ in range(asked.times):
-        ours = Pipeline(fresh(work / "homes" / "peers"), deliveries, landing.FIRST, exact_rules(work))
+        home = fresh(work / "homes" / "peers")
+        ours = Pipeline(home, deliveries, landing.FIRST, exact_rules(work), memory(asked.scale))
         costs["Fidelis"].append(ours.run(landing.FIRST, landing.LAST))
         for name, command in commands.items():
             costs[name].append(measure(command, work / f"{name}.log"))

@@ -3,7 +3,7 @@
 Called by dbt's Python models ``int_ltv_*``, so that one dbt call builds the whole mart in the right order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from functools import cached_property
@@ -186,8 +186,10 @@ def previous() -> Any:
             return None
 
 
-def estimated(run_parameters: Any, customers: Any, order_days: Any, backtest_rows: Any, last: Any) -> Any:
-    """Table of customer values. Where the gate is closed: the rows of ``last``, marked stale; nulls for customers new since.
+def estimated(
+    run_parameters: Any, customers: Any, order_days: Any, backtest_rows: Any, last: Callable[[], Any] = previous
+) -> Any:
+    """Table of customer values. Where the gate is closed: the rows that ``last`` gives, marked stale; nulls for customers new since.
 
     Without a back-test there is nothing that a last good version could be good by: nulls with the reason.
     """
@@ -202,7 +204,7 @@ def estimated(run_parameters: Any, customers: Any, order_days: Any, backtest_row
             prediction = predict_groups(fits, summary, MONTHS, inputs.settings.ltv_discount_rate)
             return _table(inputs, fits, prediction, summary.customer)
         gate = Gate(None, fits.reason, can_judge=True)
-    return _kept(inputs, gate, last)
+    return _kept(inputs, gate, last() if gate.can_judge else None)
 
 
 def _schema() -> Any:
@@ -263,7 +265,7 @@ def _kept(inputs: _Inputs, gate: Gate, last: Any) -> Any:
     schema = _schema()
     everybody = inputs.customer_id
     parts = []
-    if gate.can_judge and last is not None:
+    if last is not None:
         good = last.filter(pc.and_(pc.is_valid(last["model"]), pc.is_in(last["customer_id"], everybody)))
         good = good.set_column(schema.get_field_index("is_stale"), "is_stale", _repeated(True, len(good), pa.bool_()))
         good = good.set_column(

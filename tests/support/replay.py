@@ -45,7 +45,8 @@ class Recording:
 def record(settings: Settings, contracts: Mapping[str, Contract]) -> Recording:
     """Run dbt over a raw zone that holds at least one delivery: from nothing, over what is there, as if a month closed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIDELIS_DBT_THREADS", "1")
+        patch.setenv("FIDELIS_DBT_THREADS", "1")  # for as long as this takes
+        settings = settings.model_copy(update={"dbt_threads": 1})
         settings.export()
         warehouse.prepare(settings, contracts)
         _dbt(settings, "seed")

@@ -15,6 +15,10 @@ from tests.support.mart import build_mart
 from tests.support.world import settings_in
 
 
+def nothing_published() -> None:
+    """No good version is known."""
+
+
 @pytest.fixture(scope="module")
 def sample_history():
     return sample_purchases()
@@ -48,7 +52,7 @@ def test_the_last_good_version_is_the_published_one(tmp_path, monkeypatch, relat
     build_mart(made)
     publish(made, date(2024, 3, 1), {"passed": 1}, "inputs")
     assert mart.previous() is None  # a release of before there were any customer values
-    good = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), None)
+    good = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), nothing_published)
     build_mart(made)
     with duckdb.connect(str(made.warehouse_dir / DATAMART)) as built:
         built.register("good", good)
@@ -61,12 +65,12 @@ def test_the_last_good_version_is_the_published_one(tmp_path, monkeypatch, relat
 def test_a_closed_gate_keeps_the_last_good_version_marked_stale(relations):
     *inputs, con = relations
     rows = mart.backtested(*inputs)
-    good = mart.estimated(*inputs, con.from_arrow(rows), None)
+    good = mart.estimated(*inputs, con.from_arrow(rows), nothing_published)
     assert good["is_stale"].to_pylist() == [False] * len(good)
     worse = rows.set_column(rows.schema.get_field_index("coverage_80"), "coverage_80", pa.array([0.95] * len(rows)))
     # one customer was not known when the last good version was made
     last = good.slice(1)
-    kept = mart.estimated(*inputs, con.from_arrow(worse), last)
+    kept = mart.estimated(*inputs, con.from_arrow(worse), lambda: last)
     assert kept.num_rows == good.num_rows
     known = {r["customer_id"]: r for r in kept.to_pylist()}
     newcomer = known.pop(good["customer_id"][0].as_py())
@@ -82,7 +86,7 @@ def test_a_closed_gate_keeps_the_last_good_version_marked_stale(relations):
 
 def test_values_are_written_to_the_cent_and_within_their_interval_order(relations):
     *inputs, con = relations
-    table = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), None)
+    table = mart.estimated(*inputs, con.from_arrow(mart.backtested(*inputs)), nothing_published)
     con.register("ltv", table)
     broken = con.sql(
         "select * from ltv where predicted_value_12m_low > predicted_value_12m_high or predicted_value_12m > predicted_value_36m "
@@ -129,7 +133,7 @@ def test_nothing_delivered_gives_empty_values_and_a_back_test_that_says_why():
     rows = mart.backtested(*inputs)
     assert rows["model"].to_pylist() == list(MODELS)
     assert rows["mae"].to_pylist() == [None] * 3
-    assert mart.estimated(*inputs, con.from_arrow(rows), None).num_rows == 0
+    assert mart.estimated(*inputs, con.from_arrow(rows), nothing_published).num_rows == 0
     findings = {f["check_name"]: f["passed"] for f in mart.findings(*inputs, con.from_arrow(rows)).to_pylist()}
     assert findings["back_test_gate"] is None
     assert findings["a_year_of_history"] is False

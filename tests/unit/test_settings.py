@@ -70,6 +70,7 @@ def test_values_are_typed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CURRENCY", "euro", "String should match pattern"),
         ("RELEASES_KEPT", "1", "greater than or equal to 2"),
         ("THREADS", "0", "greater than or equal to 1"),
+        ("MEMORY", "much", "String should match pattern"),
         ("FIRST_DAY", "2023-02-29", "valid date"),
     ],
 )

@@ -10,5 +10,4 @@ def model(dbt, session):
         dbt.ref("int_ltv_customers"),
         dbt.ref("int_ltv_order_days"),
         dbt.ref("int_ltv_backtested"),
-        mart.previous(),
     )

@@ -73,7 +73,7 @@ class Pipeline:
     deliveries: Path
     first: date
     identity_rules: Path
-    memory: str
+    scale: float
 
     @property
     def variables(self) -> dict[str, str]:
@@ -86,7 +86,7 @@ class Pipeline:
             "FIDELIS_TIMEZONE": "UTC",
             "FIDELIS_CURRENCY": "EUR",
             "FIDELIS_IDENTITY_RULES": str(self.identity_rules),
-            "FIDELIS_MEMORY": self.memory,
+            **sized(self.scale),
             "PYTHONPATH": str(PROJECT_DIR),
         }
 
@@ -111,9 +111,10 @@ def fresh(home: Path) -> Path:
     return home
 
 
-def memory(scale: float) -> str:
-    """What DuckDB gets, if FIDELIS_MEMORY says nothing else: little more than the widest two models that are built at a time need."""
-    return os.environ.get("FIDELIS_MEMORY") or f"{1000 + 2500 * scale:.0f}MB"
+def sized(scale: float) -> dict[str, str]:
+    """Settings for so much data, where the environment has none: what the widest models need, one at a time where they are long."""
+    fitting = {"FIDELIS_MEMORY": f"{1000 + 2500 * scale:.0f}MB", "FIDELIS_DBT_THREADS": "2" if scale < 0.5 else "1"}
+    return {name: os.environ.get(name, value) for name, value in fitting.items()}
 
 
 def exact_rules(work: Path) -> Path:
@@ -169,7 +170,7 @@ def main() -> None:
 
     def pipeline(name: str, first: date) -> Pipeline:
         deliveries = landing.delivered(files, work, first)
-        return Pipeline(fresh(work / "homes" / name), deliveries, first, rules, memory(asked.scale))
+        return Pipeline(fresh(work / "homes" / name), deliveries, first, rules, asked.scale)
 
     print(f"\nScale {asked.scale:g}, load before: {os.getloadavg()[0]:.1f}\n")
     ours, bare, full_steps = [], [], {}

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks import landing
-from benchmarks.night import Pipeline, exact_rules, fresh, measure, memory, middle
+from benchmarks.night import Pipeline, exact_rules, fresh, measure, middle
 from orchestration.settings import PROJECT_DIR
 
 HERE = Path(__file__).parent
@@ -62,7 +62,7 @@ def main() -> None:
     costs = {"Fidelis": [], "pandas": [], "polars": [], "SQLMesh": []}
     for _ in range(asked.times):
         home = fresh(work / "homes" / "peers")
-        ours = Pipeline(home, deliveries, landing.FIRST, exact_rules(work), memory(asked.scale))
+        ours = Pipeline(home, deliveries, landing.FIRST, exact_rules(work), asked.scale)
         costs["Fidelis"].append(ours.run(landing.FIRST, landing.LAST))
         for name, command in commands.items():
             costs[name].append(measure(command, work / f"{name}.log"))

@@ -93,12 +93,12 @@ def _build_aside(
     release_id = next_id(settings, as_of_date)
     aside = settings.releases_dir / f"{release_id}{BUILDING}"
     aside.mkdir()
-    tables = _copy_audited(settings, DATAMART, aside)
+    tables = copy_audited(settings, DATAMART, aside)
     write_durably(aside / charts.PAGE, charts.page(charts.draw(settings, aside / DATAMART)))
     if (settings.warehouse_dir / RESTRICTED).exists():
         private = aside / "restricted"
         private.mkdir(mode=0o700)
-        _copy_audited(settings, RESTRICTED, private)
+        copy_audited(settings, RESTRICTED, private)
         (private / RESTRICTED).chmod(0o400)
         sync(private)
     manifest = {
@@ -121,7 +121,7 @@ def _build_aside(
     return folder
 
 
-def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict[str, Any]]:
+def copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict[str, Any]]:
     """Copy one closed build file, beside that take its rows, sums and checksums, and prove the copy byte by byte."""
     source, target = settings.warehouse_dir / name, folder / name
     if not source.exists():
@@ -130,11 +130,10 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
         raise ReleaseError(f"{name} was not closed properly (its .wal is still there); run again")
     temporary = target.with_name(f"{name}{BUILDING}")
     with ThreadPoolExecutor(1) as beside:
-        copying = beside.submit(_copy, source, temporary)
+        copying = beside.submit(copy_compared, source, temporary)
         with connect_file(settings, source) as con:
             taken = _figures(con, name)
-        copying.result()
-    place = _first_difference(source, temporary)
+        place = copying.result()
     if place is not None:
         raise ReleaseError(f"the copy of {name} differs from what was built, from byte {place} on")
     temporary.chmod(0o444)
@@ -143,9 +142,11 @@ def _copy_audited(settings: Settings, name: str, folder: Path) -> dict[str, dict
     return taken
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_compared(source: Path, target: Path) -> int | None:
+    """Copy a file durably; returns where the copy differs from it."""
     shutil.copyfile(source, target)
     sync(target)
+    return _first_difference(source, target)
 
 
 def _first_difference(left: Path, right: Path) -> int | None:

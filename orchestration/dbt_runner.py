@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -25,6 +25,7 @@ _KEPT = 8
 _DATA_TESTS = "data_tests.json"
 _FOR_BUILDS = "builds.msgpack"
 _FOR_DBT_TO_PARSE = "partial_parse.msgpack"
+_OUT_OF_MEMORY = "Out of Memory Error"
 #: Settings of the connection, which is opened, not parsed.
 _OF_THE_CONNECTION = {"FIDELIS_WAREHOUSE_DIR", "FIDELIS_THREADS", "FIDELIS_MEMORY", "FIDELIS_DBT_THREADS"}
 _WRITTEN_BY_TOOLS = {"target", "logs", "__pycache__", ".user.yml"}
@@ -39,7 +40,8 @@ class DbtError(RuntimeError):
 class NodeResult:
     """What dbt did with one node; ``failures`` counts the rows that break a test, ``sql`` is as compiled.
 
-    ``of_replaced_rows``: a test that was spared the rows that the build left as they were when it passed.
+    ``of_replaced_rows``: a test that was spared the rows that the build left as they were when it passed. ``second_try``: another
+    model built at the same time left it too little memory, and it was tried again alone.
     """
 
     unique_id: str
@@ -49,6 +51,7 @@ class NodeResult:
     failures: int
     sql: str = ""
     of_replaced_rows: bool = False
+    second_try: bool = False
 
 
 def arguments(settings: Settings) -> list[str]:
@@ -186,8 +189,21 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
     """``dbt build`` of models, with the seeds and from nothing if ``whole``; data tests are run by dbt_tests, unit tests in CI.
 
     Returns every node's result. A model that fails is a result, not an exception; raises DbtError where dbt
-    itself cannot run. Every database is closed on return.
+    itself cannot run. Models whose memory did not suffice, and what depends on them, are tried once more one at a time. Every
+    database is closed on return.
     """
+    results = _build(settings, selection, whole, settings.dbt_threads)
+    if settings.dbt_threads > 1 and any(_OUT_OF_MEMORY in r.message for r in results if r.status == "error"):
+        undone = [r.unique_id.rsplit(".", 1)[-1] for r in results if r.status in ("error", "skipped")]
+        again = {r.unique_id: r for r in _build(settings, ["--select", *undone], whole, 1)}
+        results = [
+            replace(again[r.unique_id], second_try=_OUT_OF_MEMORY in r.message) if r.unique_id in again else r
+            for r in results
+        ]
+    return results
+
+
+def _build(settings: Settings, selection: Sequence[str], whole: bool, threads: int) -> list[NodeResult]:
     settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
     try:
         result = _invoke(
@@ -200,6 +216,8 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
                 "--no-use-colors",
                 "build",
                 *arguments(settings),
+                "--threads",
+                str(threads),
                 # a changed seed is changed code, and that build is whole
                 *(["--full-refresh"] if whole else ["--exclude-resource-type", "seed"]),
                 *selection,

@@ -172,6 +172,11 @@ def dbt_models(context: dg.AssetExecutionContext, writer: WriterLock) -> Iterato
         context.log.info("tables this retailer does not have, their marts stay empty: %s", ", ".join(absent))
     selection, _ = get_subset_selection_for_context(context, manifest, None, None, None, translator, "cautious")
     results = dbt_runner.build(settings, selection, whole=plan.is_whole)
+    alone = [manifest["nodes"][r.unique_id]["name"] for r in results if r.second_try]
+    if alone:
+        context.log.warning(
+            "tried again one at a time, as memory did not suffice (FIDELIS_MEMORY): %s", ", ".join(alone)
+        )
     results += dbt_tests.run(
         settings, selected_tests(context), results, replaced_only=not (plan.is_whole or plan.closes_month)
     )

@@ -153,6 +153,24 @@ def test_dbt_keeps_to_the_memory_and_threads_of_the_settings(small_project: Sett
         assert con.execute("from main.limits").fetchall() == [("512.0 MiB", 1)]
 
 
+def test_models_that_lack_memory_are_tried_again_one_at_a_time(small_project: Settings) -> None:
+    models = dbt_runner.DBT_PROJECT_DIR / "models"
+    too_wide = "{{ config(materialized='table') }} select {{ \"error('Out of Memory Error: ...')\" if target.threads > 1 else 1 }} as one"
+    (models / "wide.sql").write_text(too_wide)
+    (models / "after_wide.sql").write_text("select one from {{ ref('wide') }}")
+    small_project.export()
+    found = {r.unique_id: r for r in dbt_runner.build(small_project, [], whole=True)}
+    assert {name: r.second_try for name, r in found.items() if r.status == "pass"} == {
+        "model.small.orders": False,
+        "model.small.wide": True,
+        "model.small.after_wide": False,
+    }
+    assert found["model.small.unbuildable"].status == "error"
+    one_at_a_time = small_project.model_copy(update={"dbt_threads": 1})
+    one_at_a_time.export()
+    assert not any(r.second_try for r in dbt_runner.build(one_at_a_time, ["--select", "wide"], whole=True))
+
+
 def test_tests_are_compiled_while_another_process_writes_the_build_database(small_project: Settings) -> None:
     """The code location of the UI starts during a night."""
     small_project.warehouse_dir.mkdir(parents=True)

@@ -113,7 +113,7 @@ def fresh(home: Path) -> Path:
 
 def sized(scale: float) -> dict[str, str]:
     """Settings for so much data, where the environment has none: what the widest models need, one at a time where they are long."""
-    fitting = {"FIDELIS_MEMORY": f"{1000 + 2500 * scale:.0f}MB", "FIDELIS_DBT_THREADS": "2" if scale < 0.5 else "1"}
+    fitting = {"FIDELIS_MEMORY": f"{1000 + 3000 * scale:.0f}MB", "FIDELIS_DBT_THREADS": "2" if scale < 0.5 else "1"}
     return {name: os.environ.get(name, value) for name, value in fitting.items()}
 
 

@@ -192,10 +192,10 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
     itself cannot run. Models whose memory did not suffice, and what depends on them, are tried once more one at a time. Every
     database is closed on return.
     """
-    results = _build(settings, selection, whole, settings.dbt_threads)
+    results = _build(settings, selection, whole)
     if settings.dbt_threads > 1 and any(_OUT_OF_MEMORY in r.message for r in results if r.status == "error"):
         undone = [r.unique_id.rsplit(".", 1)[-1] for r in results if r.status in ("error", "skipped")]
-        again = {r.unique_id: r for r in _build(settings, ["--select", *undone], whole, 1)}
+        again = {r.unique_id: r for r in _build(settings, ["--select", *undone, "--threads", "1"], whole)}
         results = [
             replace(again[r.unique_id], second_try=_OUT_OF_MEMORY in r.message) if r.unique_id in again else r
             for r in results
@@ -203,7 +203,7 @@ def build(settings: Settings, selection: Sequence[str], *, whole: bool) -> list[
     return results
 
 
-def _build(settings: Settings, selection: Sequence[str], whole: bool, threads: int) -> list[NodeResult]:
+def _build(settings: Settings, selection: Sequence[str], whole: bool) -> list[NodeResult]:
     settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
     try:
         result = _invoke(
@@ -216,8 +216,6 @@ def _build(settings: Settings, selection: Sequence[str], whole: bool, threads: i
                 "--no-use-colors",
                 "build",
                 *arguments(settings),
-                "--threads",
-                str(threads),
                 # a changed seed is changed code, and that build is whole
                 *(["--full-refresh"] if whole else ["--exclude-resource-type", "seed"]),
                 *selection,

@@ -47,17 +47,21 @@ def test_two_commands_over_overlapping_days_run_one_after_the_other(undisturbed:
     retailer = Retailer(tmp_path / "home", {"FIDELIS_LANDING": str(undisturbed.landing)})
     program = str(Path(sys.executable).with_name("fidelis"))
     ranges = (("2023-01-01", "2023-01-04"), ("2023-01-03", "2023-01-06"))
-    started = [
-        subprocess.Popen(
-            [program, "run", "--from", first, "--to", last, "--why", f"from {first}"],
-            env=retailer.environment,
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+    started = []
+    for first, last in ranges:
+        started.append(
+            subprocess.Popen(
+                [program, "run", "--from", first, "--to", last, "--why", f"from {first}"],
+                env=retailer.environment,
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         )
-        for first, last in ranges
-    ]
+        # the second's days need the first's rates, so that it must not be the first to write
+        while not (retailer.home / "ledger.jsonl").exists() and started[0].poll() is None:
+            time.sleep(0.1)
     said = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     runs = ledger(retailer)

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
+from orchestration.raw_zone import write_durably
+
 #: column -> the (relation, column) pairs it is computed from; a relation is dbt's quoted name
 Lineage = dict[str, list[tuple[str, str]]]
 
@@ -61,7 +63,5 @@ def cached_lineage(
     digests = {model: sha256(sql.encode()).hexdigest() for model, sql in models.items()}
     found = {d: known.get(d) or lineage_of(models[m], columns) for m, d in digests.items()}
     if found.keys() - known.keys():
-        temporary = cache.with_suffix(".tmp")
-        temporary.write_text(json.dumps({**known, **found}))
-        temporary.rename(cache)
+        write_durably(cache, json.dumps({**known, **found}))
     return {model: {c: [(r, n) for r, n in deps] for c, deps in found[d].items()} for model, d in digests.items()}

@@ -185,12 +185,16 @@ def adopt_private(settings: Settings, scratch: Path, table: str, token: str) -> 
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Replace a small file so that a crash leaves the old text or the new one."""
+    """Replace a small file so that a crash leaves the old text or the new one, and a full disk nothing beside it."""
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with open(temporary, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     temporary.rename(path)
     sync(path.parent)
 

@@ -11,6 +11,7 @@ import duckdb
 
 from orchestration.incrementality.arms import InputError
 from orchestration.incrementality.assignment import Assigned, assign
+from orchestration.raw_zone import write_durably
 from orchestration.settings import Settings
 
 _HEADER = ("campaign_id", "customer_id", "segment", "group")
@@ -56,9 +57,7 @@ def draw(
     is_new = not file.exists()
     if is_new:
         file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(".part")
-        aside.write_text(content)
-        aside.replace(file)
+        write_durably(file, content)
     elif file.read_text() != content:
         raise InputError(
             f"{file} holds another draw for campaign {campaign_id} (other audience, share or salt). A draw that was used must not change; "

@@ -124,8 +124,8 @@ def assert_heals(victim: Victim) -> None:
     assert retailer.content() == victim.after
     for release in (retailer.home / "releases").glob("20*"):
         assert_whole(retailer, release)
-    leftovers = [p for pattern in ("*.tmp", "*.part", "*.wal") for p in retailer.home.glob(f"**/{pattern}")]
-    assert [p for p in leftovers if "dagster" not in p.parts] == []
+    leftovers = [str(p) for pattern in ("*.tmp", "*.part", "*.wal") for p in retailer.home.glob(f"**/{pattern}")]
+    assert [p for p in leftovers if "/dagster/" not in p] == [], f"{leftovers}\n{run.said}"
     scratch = retailer.home / "scratch"
     assert not scratch.exists() or not list(scratch.iterdir())
     unnamed = set(retailer.home.glob("raw/*/delivery_date=*/*")) - {

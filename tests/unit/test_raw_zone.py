@@ -1,6 +1,7 @@
 """The raw zone's index: days become visible at once, a failed day keeps its last good files, leftovers go."""
 
 import json
+import resource
 from datetime import date
 from pathlib import Path
 
@@ -119,6 +120,20 @@ def test_a_write_that_fails_leaves_the_old_index(settings: Settings) -> None:
     with pytest.raises(IsADirectoryError):
         committed(settings, Partition(NEXT_DAY))
     assert list(raw_zone.partitions(settings, "sales")) == [DAY]
+
+
+def test_a_write_that_finds_no_room_leaves_nothing_beside_the_old_text(tmp_path: Path) -> None:
+    small = tmp_path / "small.json"
+    raw_zone.write_durably(small, "old")
+    raw_zone.write_durably(small, "newer")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            raw_zone.write_durably(small, "newest")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (small.read_text(), list(tmp_path.iterdir())) == ("newer", [small])
 
 
 def test_sweeping_removes_scratch_folders_and_half_written_indexes_only(settings: Settings) -> None:
